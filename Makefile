@@ -1,0 +1,47 @@
+# `make help` lists the targets.
+PY ?= python3
+UV := $(shell command -v uv 2>/dev/null)
+BIN := .venv/bin
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+
+.PHONY: help paper test test-unpinned lint lab notebooks bench clean
+
+help:            ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+.venv/ok: setup.cfg pyproject.toml constraints.txt
+	$(call install,-c constraints.txt)
+
+define install
+	$(if $(UV),$(UV) venv -q --allow-existing --python $(PY) .venv && $(UV) pip install -q --python $(BIN)/python $(1) -e '.[test]',\
+	$(PY) -m venv .venv && $(BIN)/python -m pip install -q --disable-pip-version-check $(1) -e '.[test]')
+	touch .venv/ok
+endef
+
+paper: .venv/ok  ## run the paper-trading notebook over the bundled prices
+	$(BIN)/python -m toolkit run notebooks/02_paper_trading.ipynb
+
+test: lint       ## lint, unit tests, laws, floors, doctests, and every notebook strictly with nbval
+	$(BIN)/python -m pytest -q --nbval
+
+test-unpinned:   ## the same tests with the newest versions that setup.cfg allows
+	$(call install,--upgrade)
+	$(BIN)/python -m pytest -q --nbval
+
+lint: .venv/ok   ## ruff (format and rules) and mypy
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+lab: .venv/ok    ## open JupyterLab on the first notebook
+	$(BIN)/jupyter lab notebooks/01_explore_signals.ipynb
+
+notebooks: .venv/ok  ## run the notebooks afresh and keep clean outputs for a commit
+	$(BIN)/python -m toolkit run --in-place $(NOTEBOOKS)
+	$(BIN)/nbstripout --keep-output --keep-count --keep-id $(NOTEBOOKS)
+
+bench: .venv/ok  ## measure against the references, side by side
+	$(BIN)/python -m benchmarks.cycle
+
+clean:           ## remove the virtual environment and what runs left
+	rm -rf .venv runs state *.egg-info .pytest_cache .mypy_cache .ruff_cache
