@@ -1,0 +1,46 @@
+"""Research and paper trading in notebooks: the names that a notebook needs, imported when first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from toolkit.cycle.backtest import backtest
+    from toolkit.cycle.engine import TradingEngine
+    from toolkit.data.bars import Bars
+    from toolkit.data.calendar import Calendar
+    from toolkit.data.clock import ReplayClock, SystemClock
+    from toolkit.data.market import MarketData
+    from toolkit.data.sources.sample import SampleSource
+    from toolkit.data.sources.yahoo import YahooSource
+    from toolkit.errors import ToolkitError
+    from toolkit.execution.ledger import Ledger
+    from toolkit.signals.strategies import trend_and_rsi
+
+_HOME = {
+    "Bars": "data.bars",
+    "Calendar": "data.calendar",
+    "Ledger": "execution.ledger",
+    "MarketData": "data.market",
+    "ReplayClock": "data.clock",
+    "SampleSource": "data.sources.sample",
+    "SystemClock": "data.clock",
+    "ToolkitError": "errors",
+    "TradingEngine": "cycle.engine",
+    "YahooSource": "data.sources.yahoo",
+    "backtest": "cycle.backtest",
+    "trend_and_rsi": "signals.strategies",
+}
+__all__ = list(_HOME)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'toolkit' has no attribute {name!r}")
+    return getattr(import_module(f"toolkit.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

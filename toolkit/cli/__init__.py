@@ -1,0 +1,65 @@
+"""The command line: `toolkit COMMAND`, or `python -m toolkit COMMAND`. One file a command, imported when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from toolkit.errors import ConfigError, InvalidParameter, ToolkitError
+
+COMMANDS = {
+    "run": "run a notebook as a program: parameters in, an executed notebook, its page and its ledger out",
+    "cycle": "run trading cycles from a config file and print their reports",
+    "fetch": "fetch bars into the cache, in parallel, and say what came",
+    "cache": "show, clear or verify the cache of bars",
+    "doctor": "check versions, folders, calendar, compiled kernels and cache",
+}
+EXAMPLE = """\
+example:
+  toolkit run notebooks/02_paper_trading.ipynb
+  toolkit COMMAND --help      arguments and examples of a command
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaint is one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Says what is wrong and where help is; exit status 2."""
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+
+def parser(command: str | None) -> Parser:
+    """The parser of the command line; of the commands only `command` is imported and knows its arguments."""
+    version = f"toolkit {importlib.metadata.version('toolkit')}"
+    top = Parser(prog="toolkit", description="Research and paper trading in notebooks.", epilog=EXAMPLE,
+                 formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    top.add_argument("--version", action="version", version=version)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, line in COMMANDS.items():
+        sub = commands.add_parser(name, help=line, description=line[0].upper() + line[1:] + ".",
+                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+        if name == command:
+            importlib.import_module(f"toolkit.cli.{name}").arguments(sub)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit status: 0 done, 1 failed, 2 wrong arguments or config, 130 interrupted."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    command = argv[0] if argv and argv[0] in COMMANDS else None
+    try:
+        args = parser(command).parse_args(argv)
+        return importlib.import_module(f"toolkit.cli.{args.command}").execute(args)
+    except SystemExit as end:  # argparse: help, version or a wrong argument
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except ToolkitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, (InvalidParameter, ConfigError)) else 1
+    except KeyboardInterrupt:
+        print("stopped by hand", file=sys.stderr)
+        return 130

@@ -1,0 +1,22 @@
+"""Figures, the live panel and inline timings: frames in, Axes out. Nothing below imports this package."""
+
+from toolkit.plots.cycles import cycle_times, dashboard, hit_rate
+from toolkit.plots.display import fingerprint, show
+from toolkit.plots.panel import LivePanel
+from toolkit.plots.performance import equity
+from toolkit.plots.prices import candles, signal_overlay
+from toolkit.plots.timing import Comparison, compare
+
+__all__ = [
+    "Comparison",
+    "LivePanel",
+    "candles",
+    "compare",
+    "cycle_times",
+    "dashboard",
+    "equity",
+    "fingerprint",
+    "hit_rate",
+    "show",
+    "signal_overlay",
+]

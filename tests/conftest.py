@@ -1,0 +1,49 @@
+"""Bundled prices and random markets that the tests share."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from toolkit.data import Bars, MarketData, ReplayClock, SampleSource
+from toolkit.data.cache import BarCache
+
+SYMBOLS = ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
+
+
+@pytest.fixture(scope="session")
+def bundled(tmp_path_factory) -> Bars:
+    """All bundled bars: 5 symbols, 2000 to 2013."""
+    cache = BarCache(tmp_path_factory.mktemp("bars"))
+    clock = ReplayClock([pd.Timestamp("2013-03-02", tz="UTC")])
+    return MarketData(SampleSource(), cache, clock).bars(SYMBOLS)
+
+
+@pytest.fixture
+def values(tmp_path) -> dict:
+    """A configuration that leaves everything in a temporary folder."""
+    return {
+        "symbols": SYMBOLS,
+        "state": str(tmp_path / "state"),
+        "cache": {"directory": str(tmp_path / "cache")},
+        "risk": {"max_order_share": 0.25},
+    }
+
+
+def random_bars(seed: int, n_symbols: int = 4, n_bars: int = 160, halts: bool = True, actions: bool = True) -> Bars:
+    """A seeded market with gaps, halts, splits and dividends, as traded."""
+    rng = np.random.default_rng(seed)
+    index = pd.bdate_range("2011-01-03", periods=n_bars)
+    frames, table = {}, []
+    for n in range(n_symbols):
+        close = 50.0 * np.exp(np.cumsum(0.02 * rng.standard_normal(n_bars)))
+        opens = close * np.exp(0.01 * rng.standard_normal(n_bars))
+        high, low = np.maximum(opens, close) * 1.01, np.minimum(opens, close) * 0.99
+        frame = pd.DataFrame({"open": opens, "high": high, "low": low, "close": close, "volume": 1e6}, index=index)
+        if halts:
+            frame.loc[rng.random(n_bars) < 0.03] = np.nan
+        frames[f"S{n}"] = frame
+        if actions:
+            for day in index[np.sort(rng.choice(np.arange(5, n_bars), 3, replace=False))]:
+                table.append((f"S{n}", day, rng.choice([1.0, 2.0, 0.5, 1.5]), rng.choice([0.0, 0.25])))
+    events = pd.DataFrame(table, columns=["date", "symbol", "split", "dividend"]) if table else None
+    return Bars.from_frame(frames, actions=events)

@@ -1,0 +1,287 @@
+"""Indicators against the table of references, published tables, and the laws that they all keep."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from references import TABLE, bars_of, random_bars
+
+from toolkit.errors import InvalidParameter, InvalidWindow
+from toolkit.signals import atr, bollinger, ema, macd, rolling_max, rolling_min, rolling_std, rsi, sma
+
+PAIRS = [(name, reference) for name, case in TABLE.items() for reference in case.references]
+OF_CLOSE = {
+    "sma": lambda close: sma(close, 4),
+    "ema": lambda close: ema(close, 4),
+    "rsi": lambda close: rsi(close, 4),
+    "macd": lambda close: macd(close, 2, 4, 3).histogram,
+    "bollinger": lambda close: bollinger(close, 4).upper,
+    "rolling_std": lambda close: rolling_std(close, 4),
+    "rolling_max": lambda close: rolling_max(close, 4),
+    "rolling_min": lambda close: rolling_min(close, 4),
+}
+WINDOWED = ["sma", "bollinger", "rolling_std", "rolling_max", "rolling_min"]
+REMEMBERING = ["ema", "rsi", "macd"]
+anything = st.lists(
+    st.one_of(st.floats(0.01, 1e6), st.just(5.0), st.sampled_from([math.nan, math.inf, -math.inf, 1e15, 1e-300, 1.7e308])),
+    min_size=1,
+    max_size=40,
+)
+
+
+def same(ours, theirs):
+    np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+
+
+@pytest.mark.parametrize(("name", "reference"), PAIRS)
+def test_an_indicator_is_the_quantity_that_others_compute(name, reference):
+    case, bars = TABLE[name], random_bars()
+    outputs = case.ours(bars)
+    for symbol in bars.symbols:
+        frames = [frame[symbol].dropna().to_numpy().copy() for frame in (bars.high, bars.low, bars.close)]
+        expected = case.references[reference](*frames)
+        assert len(outputs) == len(expected)
+        for ours, theirs in zip(outputs, expected):
+            np.testing.assert_allclose(ours[symbol].to_numpy()[-len(theirs) :], theirs, rtol=0, atol=case.tolerance * 100)
+
+
+def test_rsi_is_the_published_table():
+    """StockCharts ChartSchool, Relative Strength Index, sample spreadsheet (QQQQ, 14 periods); printed to cents."""
+    close = pd.Series(
+        [44.3389, 44.0902, 44.1497, 43.6124, 44.3278, 44.8264, 45.0955, 45.4245, 45.8433, 46.0826, 45.8931, 46.0328, 45.6140,
+         46.2820, 46.2820, 46.0028, 46.0328, 46.4116, 46.2222, 45.6439, 46.2122, 46.2521, 45.7137, 46.4515, 45.7835, 45.3548,
+         44.0288, 44.1783, 44.2181, 44.5672, 43.4205, 42.6628, 43.1314]
+    )  # fmt: skip
+    printed = [70.53, 66.32, 66.55, 69.41, 66.36, 57.97, 62.93, 63.26, 56.06, 62.38, 54.71, 50.42, 39.99, 41.46, 41.87, 45.46,
+               37.30, 33.08, 37.77]  # fmt: skip
+    np.testing.assert_allclose(rsi(close, 14).dropna(), printed, atol=0.005)
+
+
+def test_ema_is_the_published_table():
+    """StockCharts ChartSchool, Moving Averages, sample spreadsheet (INTC, 10 periods); printed to cents."""
+    close = pd.Series(
+        [22.2734, 22.1940, 22.0847, 22.1741, 22.1840, 22.1344, 22.2337, 22.4323, 22.2436, 22.2933, 22.1542, 22.3926, 22.3816,
+         22.6109, 23.3558, 24.0519, 23.7530, 23.8324, 23.9516, 23.6338, 23.8225, 23.8722, 23.6537, 23.1870, 23.0976, 23.3260,
+         22.6805, 23.0976, 22.4025, 22.1725]
+    )  # fmt: skip
+    printed = [22.22, 22.21, 22.24, 22.27, 22.33, 22.52, 22.80, 22.97, 23.13, 23.28, 23.34, 23.43, 23.51, 23.54, 23.47, 23.40,
+               23.39, 23.26, 23.23, 23.08, 22.92]  # fmt: skip
+    np.testing.assert_allclose(ema(close, 10).dropna(), printed, atol=0.0051)
+
+
+HOSTILE = ["plain", "offset of 1e9", "spike of 1e15", "nan", "infinity", "constant stretch", "1e12 falling to 1"]
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_rolling_mean_and_deviation_keep_fifteen_digits_whatever_the_data(case):
+    close = 100.0 + np.random.default_rng(3).normal(size=1200)
+    if case == "offset of 1e9":
+        close += 1e9
+    elif case == "constant stretch":
+        close[300:700] = 0.1
+    elif case == "1e12 falling to 1":
+        close = np.concatenate([close[:600] * 1e10, close[600:] / 100.0])
+    elif case != "plain":
+        close[500] = {"spike of 1e15": 1e15, "nan": math.nan, "infinity": math.inf}[case]
+    means, deviations = sma(pd.Series(close), 20), rolling_std(pd.Series(close), 20)
+    for bar in range(19, len(close)):
+        window = close[bar - 19 : bar + 1].tolist()
+        if not all(map(math.isfinite, window)):
+            assert math.isnan(means[bar]) and math.isnan(deviations[bar])
+            continue
+        mean, deviation = float(sum(map(Fraction, window)) / 20), statistics.stdev(window)
+        assert abs(means[bar] - mean) <= 4e-15 * mean
+        assert abs(deviations[bar] - deviation) <= 4e-15 * deviation
+
+
+@pytest.mark.parametrize("name", list(TABLE))
+def test_more_history_changes_no_earlier_value(name):
+    bars = random_bars(n_bars=120)
+    whole = TABLE[name].ours(bars)
+    for cut in range(1, 120):
+        for frame, earlier in zip(whole, TABLE[name].ours(bars.until(bars.index[cut - 1])), strict=True):
+            same(frame.to_numpy()[:cut], earlier)
+
+
+@settings(max_examples=150, deadline=None)
+@given(prices=anything, data=st.data())
+@pytest.mark.parametrize("name", list(OF_CLOSE))
+def test_more_history_changes_no_earlier_value_even_of_broken_prices(name, prices, data):
+    cut = data.draw(st.integers(1, len(prices)))
+    close = pd.Series(prices)
+    same(OF_CLOSE[name](close)[:cut], OF_CLOSE[name](close[:cut]))
+
+
+@settings(max_examples=100, deadline=None)
+@given(prices=anything, bad=st.integers(0, 39))
+@pytest.mark.parametrize("name", WINDOWED)
+def test_outside_of_its_window_a_broken_price_is_not_felt(name, prices, bad):
+    close = pd.Series(prices)
+    bad %= len(prices)
+    broken = close.copy()
+    broken[bad] = math.nan
+    ours, healthy = OF_CLOSE[name](broken), OF_CLOSE[name](close)
+    assert ours[bad : bad + 3].isna().all()
+    same(ours.drop(range(bad, min(bad + 4, len(close)))), healthy.drop(range(bad, min(bad + 4, len(close)))))
+
+
+@pytest.mark.parametrize("name", WINDOWED)
+def test_a_huge_price_leaves_no_trace_after_its_window(name):
+    close = random_bars(1).close["A"]
+    spiked = close.copy()
+    spiked.iloc[200] = 1e15
+    same(OF_CLOSE[name](spiked)[204:], OF_CLOSE[name](close)[204:])
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", REMEMBERING)
+def test_an_average_that_remembers_passes_over_a_bar_without_a_price(name, broken):
+    close = random_bars(1, 80).close["A"].reset_index(drop=True)
+    halted = pd.concat([close[:30], pd.Series([broken] * 3), close[30:]], ignore_index=True)
+    ours = OF_CLOSE[name](halted)
+    assert ours[30:33].isna().all()
+    same(ours.drop([30, 31, 32]), OF_CLOSE[name](close))
+
+
+def test_atr_passes_over_a_bar_without_a_price():
+    close = np.array([[10.0, 11.0, 12.0, 11.0, 13.0, 12.0]])
+    halted = np.insert(close, 3, np.nan, axis=1)
+    same(np.delete(atr(bars_of(halted), 2).to_numpy(), 3), atr(bars_of(close), 2).to_numpy().ravel())
+
+
+@settings(max_examples=60, deadline=None)
+@given(power=st.integers(-40, 40), seed=st.integers(0, 99))
+@pytest.mark.parametrize("name", list(TABLE))
+def test_prices_in_another_unit_give_the_same_bits(name, power, seed):
+    """Multiplying by a power of two is exact, so a rule cannot learn the level of adjusted prices from an indicator."""
+    close = 100.0 + np.cumsum(np.random.default_rng(seed).normal(size=(1, 90)), axis=1)
+    factor = 2.0**power
+    for ours, scaled in zip(TABLE[name].ours(bars_of(close)), TABLE[name].ours(bars_of(close * factor)), strict=True):
+        same(scaled, ours.to_numpy() * factor ** TABLE[name].power)
+
+
+@settings(max_examples=60, deadline=None)
+@given(price=st.floats(1e-6, 1e9), window=st.integers(2, 30))
+def test_a_price_that_never_moves(price, window):
+    flat = pd.Series([price] * 40)
+    assert (sma(flat, window).dropna() == price).all()
+    assert (rolling_std(flat, window).dropna() == 0.0).all()
+    assert (rsi(flat, window).dropna() == 50.0).all()
+    assert (bollinger(flat, window).upper.dropna() == price).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0.01, 1e6), min_size=6, max_size=60))
+def test_rsi_lies_between_0_and_100(prices):
+    assert rsi(pd.Series(prices), 3).dropna().between(0.0, 100.0).all()
+    assert (rsi(pd.Series(np.arange(1.0, 30.0)) * 0.1, 5).dropna() == 100.0).all()
+
+
+def test_the_line_of_macd_is_the_difference_of_two_emas_to_the_bit():
+    close = random_bars().close
+    line = macd(close).line
+    same(line, ema(close, 12) - ema(close, 26))
+
+
+@pytest.mark.parametrize("name", list(OF_CLOSE))
+def test_a_series_is_computed_like_the_column_of_a_frame(name):
+    close = random_bars(5).close
+    frame = OF_CLOSE[name](close)
+    assert frame.index is close.index and frame.columns.equals(close.columns)
+    for symbol in close:
+        series = OF_CLOSE[name](close[symbol])
+        assert series.name == symbol and series.index.equals(close.index)
+        same(series, frame[symbol])
+
+
+@pytest.mark.parametrize("window", [41, 1000, 2**70])
+@pytest.mark.parametrize("name", ["sma", "ema", "rsi", "rolling_std", "rolling_max", "rolling_min"])
+def test_a_window_longer_than_the_history_gives_nan(name, window):
+    function = {"sma": sma, "ema": ema, "rsi": rsi, "rolling_std": rolling_std, "rolling_max": rolling_max,
+                "rolling_min": rolling_min}[name]  # fmt: skip
+    assert function(random_bars(2, 40).close, window).isna().to_numpy().all()
+
+
+@pytest.mark.parametrize("window", [0, -3, 2.5, 20.0, "20", None, True, math.nan])
+@pytest.mark.parametrize("function", [sma, ema, rsi, rolling_std, rolling_max, rolling_min, bollinger])
+def test_a_window_that_is_no_count_is_refused_with_its_value(function, window):
+    with pytest.raises(InvalidWindow, match="must be a whole number"):
+        function(pd.Series([1.0, 2.0]), window)
+
+
+def test_windows_that_contradict_each_other_are_refused():
+    with pytest.raises(InvalidWindow, match="fast is 26, slow is 12"):
+        macd(pd.Series([1.0]), 26, 12)
+    with pytest.raises(InvalidWindow, match="window is 1, .* at least 2"):
+        rolling_std(pd.Series([1.0]), 1)
+    with pytest.raises(InvalidParameter, match="width is nan"):
+        bollinger(pd.Series([1.0]), width=math.nan)
+
+
+NUMBERS = [1, 2, 4, 7]
+
+
+@pytest.mark.parametrize(
+    "close",
+    [
+        pd.Series(NUMBERS),
+        pd.Series(NUMBERS, dtype="float32"),
+        pd.Series(NUMBERS, dtype=">f8"),
+        pd.Series(NUMBERS, dtype="object"),
+        pd.Series(NUMBERS, dtype="Float64"),
+        pd.Series(NUMBERS, dtype="Int32"),
+        pd.Series([1, 9, 2, 9, 4, 9, 7, 9], dtype=float)[::2],
+    ],
+    ids=str,
+)
+def test_numbers_of_any_kind_are_taken(close):
+    assert sma(close, 2).tolist()[1:] == [1.5, 3.0, 5.5]
+    assert sma(close.to_frame("A"), 2)["A"].tolist()[1:] == [1.5, 3.0, 5.5]
+
+
+def test_missing_values_of_nullable_types_are_nan():
+    assert sma(pd.Series([1, None, 3, 5], dtype="Int64"), 2).isna().tolist() == [True, True, True, False]
+    assert sma(pd.Series([1.0, None, 3.0, 5.0], dtype="object"), 2).isna().tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("close", "sentence"),
+    [
+        (pd.DataFrame({"A": [1.0], "B": ["12.3"]}), "column 'B' of close holds string"),
+        (pd.DataFrame({"A": [1.0], "B": [object()]}), "column 'B' of close holds mixed"),
+        (pd.Series([1 + 2j]), "holds complex"),
+        (pd.Series(pd.to_datetime(["2020-01-01"])), "holds datetime"),
+        (pd.DataFrame([[1.0, 2.0]], columns=["A", "A"]), "two columns 'A'"),
+        (pd.Series([1.0, 2.0], index=pd.to_datetime(["2020-01-02", "2020-01-01"])), "not rising"),
+        (pd.Series([1.0, 2.0], index=pd.to_datetime(["2020-01-01", "2020-01-01"])), "not rising"),
+        (np.array([1.0, 2.0]), "close is a ndarray"),
+        ([1.0, 2.0], "close is a list"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_not_prices_is_refused_by_name(close, sentence):
+    with pytest.raises(InvalidParameter, match=sentence):
+        sma(close, 2)
+
+
+@pytest.mark.parametrize("name", list(OF_CLOSE))
+def test_no_bars_and_no_symbols_give_none(name):
+    assert OF_CLOSE[name](pd.Series([], dtype=float)).shape == (0,)
+    assert OF_CLOSE[name](pd.DataFrame({"A": []}, dtype=float)).shape == (0, 1)
+    assert OF_CLOSE[name](pd.DataFrame(index=range(3))).shape == (3, 0)
+    assert OF_CLOSE[name](pd.Series([1.0])).shape == (1,)
+
+
+@pytest.mark.parametrize("name", list(OF_CLOSE))
+def test_the_input_stays_as_it_was(name):
+    close = random_bars(2, 60).close.copy()
+    before = close.to_numpy().tobytes()
+    OF_CLOSE[name](close)
+    assert close.to_numpy().tobytes() == before

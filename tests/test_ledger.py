@@ -1,0 +1,167 @@
+"""The ledger: one writer, whole transactions, an account that is the fold of its events."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from toolkit.errors import LedgerError, LedgerLocked, LedgerMismatch
+from toolkit.execution.audit import verify
+from toolkit.execution.ledger import Ledger
+from toolkit.execution.orders import Event, Intent, Order, Position, order_id
+from toolkit.kernels.account import UNIT
+
+DAY = pd.Timestamp("2012-03-01")
+BUY = Order(order_id("demo", "paper", "s|1", "IBM", "buy"), "s|1", "IBM", "buy", 10 * UNIT, 200.0, 10 * UNIT)
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    opened = Ledger.open(tmp_path / "state", account="demo", mode="paper", cash=10_000.0)
+    yield opened
+    opened.close()
+
+
+def bought(order=BUY):
+    return Event(f"fill:{order.id}", "2012-03-02", "fill", "IBM", order.id, order.qty, -2_001 * UNIT, UNIT, 200.0)
+
+
+def test_a_fill_read_back_rebuilds_the_account(ledger):
+    ledger.plan("s|1", DAY, "bars", [Intent(BUY)], {})
+    ledger.move(BUY.id, "SENDING")
+    ledger.move(BUY.id, "ACCEPTED")
+    assert [o.qty for o in ledger.account().waiting] == [10 * UNIT]
+    ledger.settle(DAY, [bought()], [Position("IBM", 10 * UNIT, 200.0, 201.0)], [(BUY.id, "FILLED", 0)])
+    ledger.close()
+    again = Ledger.open(ledger.path.parent, account="demo", mode="paper", cash=0.0)
+    account = again.account()
+    assert account.cash == (10_000 - 2_001) * UNIT and account.positions["IBM"].qty == 10 * UNIT
+    assert account.equity == 10_000 - 2_001 + 2_010 and account.waiting == () and account.session == DAY
+    assert verify(again) == []
+    again.close()
+
+
+def test_nothing_of_a_transaction_that_fails_is_kept(ledger):
+    twice = [bought(), bought()]
+    ledger.plan("s|1", DAY, "bars", [Intent(BUY)], {})
+    with pytest.raises(LedgerError, match="UNIQUE"):
+        ledger.settle(DAY, twice, [], [])
+    assert ledger.account().cash == 10_000 * UNIT and verify(ledger) == []
+
+
+def test_an_order_moves_only_where_it_may(ledger):
+    ledger.plan("s|1", DAY, "bars", [Intent(BUY)], {})
+    with pytest.raises(LedgerError, match="from PLANNED to FILLED"):
+        ledger.move(BUY.id, "FILLED")
+    with pytest.raises(LedgerError, match="1 orders that are not sent"):
+        ledger.close_cycle("s|1")
+
+
+def test_the_same_order_cannot_be_planned_twice(ledger):
+    ledger.plan("s|1", DAY, "bars", [Intent(BUY)], {})
+    with pytest.raises(LedgerError):
+        ledger.plan("s|2", DAY, "bars", [Intent(replace(BUY, qty=UNIT))], {})
+    assert len(ledger.frame("intents")) == 1
+
+
+@pytest.mark.parametrize("account, mode", [("other", "paper"), ("demo", "replay")])
+def test_a_ledger_of_another_account_is_refused_and_untouched(ledger, account, mode):
+    ledger.close()
+    with pytest.raises(LedgerMismatch, match="account 'demo', mode 'paper'"):
+        Ledger.open(ledger.path.parent, account=account, mode=mode, cash=1.0)
+    assert Ledger.read(ledger.path).account().cash == 10_000 * UNIT
+
+
+def test_a_file_that_is_no_ledger_is_refused(tmp_path):
+    (tmp_path / "ledger.sqlite").write_bytes(b"not a database" * 100)
+    with pytest.raises(LedgerError, match="not a database"):
+        Ledger.open(tmp_path, account="demo", mode="paper", cash=1.0)
+    with pytest.raises(LedgerError, match="there is no ledger"):
+        Ledger.read(tmp_path / "none.sqlite")
+
+
+def test_a_second_writer_is_refused_by_name_and_readers_are_not(ledger):
+    code = (
+        "import sys; from pathlib import Path; from toolkit.execution.ledger import Ledger\n"
+        "print(Ledger.read(Path(sys.argv[1]) / 'ledger.sqlite').account().equity)\n"
+        "Ledger.open(Path(sys.argv[1]), account='demo', mode='paper', cash=1.0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, ledger.path.parent], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "10000.0\n" and f"written by process {os.getpid()}" in done.stderr
+
+
+def test_a_writer_that_was_taken_over_cannot_write(ledger):
+    with sqlite3.connect(ledger.path) as other:
+        other.execute("UPDATE account SET epoch = epoch + 1")
+    with pytest.raises(LedgerLocked, match="taken over"):
+        ledger.plan("s|1", DAY, "bars", [], {}, done=True)
+    assert ledger.frame("cycles").empty
+
+
+def test_ctrl_c_inside_a_transaction_waits_until_it_is_whole(ledger):
+    with pytest.raises(KeyboardInterrupt), ledger.transaction() as db:
+        db.execute("UPDATE positions SET qty = 0")
+        os.kill(os.getpid(), signal.SIGINT)
+        db.execute("INSERT INTO cycles VALUES ('k','2012-03-01','b','done',0)")
+    assert ledger.cycle_status("k") == "done"
+    ledger.plan("s|1", DAY, "bars", [], {}, done=True)  # no transaction was left open
+
+
+def test_verify_sees_cash_shares_and_states_that_were_tampered_with(ledger):
+    ledger.plan("s|1", DAY, "bars", [Intent(BUY)], {})
+    with sqlite3.connect(ledger.path) as other:
+        other.execute("UPDATE account SET cash = cash + 1")
+        other.execute("INSERT INTO positions VALUES ('IBM', 1, 1.0, 1.0, 0.0)")
+        other.execute("UPDATE intents SET status = 'FILLED'")
+    said = "\n".join(verify(ledger))
+    assert "cash is 10000000001" in said and "IBM: 1 micro-shares" in said and "is FILLED" in said
+
+
+def test_a_read_only_ledger_does_not_write(ledger):
+    reader = Ledger.read(ledger.path)
+    with pytest.raises(LedgerError, match="reading only"):
+        reader.plan("s|1", DAY, "bars", [], {}, done=True)
+
+
+CHILD = """
+import sys
+from pathlib import Path
+import pandas as pd
+from toolkit.execution.ledger import Ledger
+from toolkit.execution.orders import Event, Intent, Order, Position, order_id
+ledger = Ledger.open(Path(sys.argv[1]), account="demo", mode="paper", cash=1e6)
+held = ledger.account().positions.get("IBM", Position("IBM")).qty
+for i in range(len(ledger.frame("cycles")), 10**6):
+    key, day = f"s|{i}", pd.Timestamp("2012-03-01")
+    if ledger.cycle_status(key) is None:
+        o = Order(order_id("demo", "paper", key, "IBM", "buy"), key, "IBM", "buy", 1000, 1.0)
+        ledger.plan(key, day, "b", [Intent(o)], {})
+        ledger.move(o.id, "SENDING"); ledger.move(o.id, "ACCEPTED")
+        held += 1000
+        fill = Event("fill:" + o.id, "2012-03-02", "fill", "IBM", o.id, 1000, -1001, 1, 1.0)
+        ledger.settle(day, [fill], [Position("IBM", held, 1.0, 1.0)], [(o.id, "FILLED", 0)])
+        ledger.close_cycle(key)
+        print(o.id, flush=True)
+"""
+
+
+def test_what_was_acknowledged_survives_sigkill_and_nothing_is_half_written(tmp_path):
+    acknowledged: set[str] = set()
+    for n in range(4):
+        child = subprocess.Popen([sys.executable, "-c", CHILD, tmp_path], stdout=subprocess.PIPE, text=True)
+        for _ in range(3 + 5 * n):
+            acknowledged.add(child.stdout.readline().strip())
+        child.send_signal(signal.SIGKILL)
+        acknowledged |= {line.strip() for line in child.stdout if line.endswith("\n")}
+        child.wait(timeout=30)
+        ledger = Ledger.open(tmp_path, account="demo", mode="paper", cash=0.0)
+        assert verify(ledger) == []
+        assert acknowledged <= set(ledger.frame("events")["order_id"])
+        for o in ledger.orders_in("PLANNED") + ledger.orders_in("SENDING") + ledger.orders_in("ACCEPTED"):
+            assert o.id not in acknowledged
+        ledger.close()

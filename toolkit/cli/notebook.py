@@ -1,0 +1,120 @@
+"""A notebook as a program: run it with parameters, keep what it left, and say how it ended."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.reader import NotJSONError
+
+from toolkit.cli.kernel import Ending, execute
+from toolkit.cli.page import page, without_widgets
+from toolkit.cli.parameters import defaults, inject, parse, tagged
+from toolkit.errors import InvalidParameter
+
+SUMMARY = "summary"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What running a notebook gave: its ending, the text of its summary cells, and the files it left."""
+
+    ending: Ending
+    summary: str
+    files: tuple[Path, ...]
+
+
+def read(path: Path) -> NotebookNode:
+    """The notebook at `path`. Raises InvalidParameter where there is none or it cannot be read."""
+    cure = "pass the path of an .ipynb file"
+    try:
+        nb = nbformat.read(path, as_version=4)
+        nbformat.validate(nb)
+    except FileNotFoundError as error:
+        raise InvalidParameter(f"there is no notebook {path}", cure) from error
+    except (OSError, UnicodeDecodeError, NotJSONError, nbformat.ValidationError, AttributeError, KeyError) as error:
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InvalidParameter(f"{path} cannot be read as a notebook ({why})", cure) from error
+    return nb
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes `text` so that a reader, or a crash, meets the old file or the new one and never half of one."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, path.stat().st_mode if path.exists() else 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def fresh_folder(out: Path) -> Path:
+    """`out`, made if need be. Raises InvalidParameter if it holds files already or cannot be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        occupied = any(out.iterdir())
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise InvalidParameter(f"folder {out} cannot be written ({error.strerror})", "name another with --out") from error
+    if occupied:
+        raise InvalidParameter(f"folder {out} is not empty, and its files could be lost", "name a new one with --out")
+    return out.resolve()
+
+
+def summary(nb: NotebookNode) -> str:
+    """The text that the cells tagged `summary` have put out."""
+    outputs = [output for at in tagged(nb, SUMMARY) for output in nb.cells[at].outputs]
+    texts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs]
+    return "\n".join(text.strip("\n") for text in texts if text)
+
+
+def run(path: Path, texts: Mapping[str, str], every: float | None, out: Path) -> Run:
+    """Runs the notebook with parameters as written in `texts`, and leaves it, its page and its exports in folder `out`.
+
+    `every` [s] sets the notebook's parameter `every`. Where the notebook has a parameter `out` it gets the folder, for
+    `engine.export(out)`. The notebook at `path` is not changed.
+    Raises InvalidParameter, before anything runs, for a notebook, parameter or folder that will not do.
+    """
+    nb = read(path)
+    known = defaults(nb)
+    values = {name: parse(name, text, known) for name, text in texts.items()}
+    if every is not None:
+        if "every" not in known:
+            raise InvalidParameter(f"{path.name} has no parameter `every`, it does not loop", "leave out --every")
+        values["every"] = int(every) if every == int(every) else every
+    folder = fresh_folder(out)
+    if "out" in known:
+        values["out"] = str(folder)
+    inject(nb, values)
+    executed = folder / path.name
+
+    def save() -> None:
+        write_whole(executed, nbformat.writes(without_widgets(nb)))
+
+    save()
+    try:
+        ending = execute(nb, path.resolve().parent, save)
+    finally:
+        save()
+    write_whole(executed.with_suffix(".html"), page(nb, path.stem, path.resolve().parent))
+    return Run(ending, summary(nb), tuple(sorted(file for file in folder.rglob("*") if file.is_file())))
+
+
+def refresh(path: Path) -> Run:
+    """Runs the notebook as it is and writes it back with its new outputs; one that does not reach its end stays as it was."""
+    nb = read(path)
+    ending = execute(nb, path.resolve().parent, save=lambda: None)
+    if ending.error or ending.stopped:
+        return Run(ending, "", ())
+    write_whole(path, nbformat.writes(without_widgets(nb)) + "\n")
+    return Run(ending, summary(nb), (path,))

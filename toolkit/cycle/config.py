@@ -1,0 +1,124 @@
+"""A trading configuration read from YAML; what does not fit is said in one sentence: file, key, value, what is allowed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from toolkit.data.symbols import checked_symbols
+from toolkit.errors import ConfigError
+from toolkit.execution.costs import Costs, Limits
+
+STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0.0)]
+Symbols = Annotated[list[str], Field(min_length=1), AfterValidator(lambda names: list(checked_symbols(names)))]
+AccountName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
+
+
+def _model(owner: type) -> Any:
+    """The fields of a dataclass as a section of the file."""
+    annotated = {f.name: (int if isinstance(f.default, int) else NotNegative, f.default) for f in fields(owner)}
+    return create_model(owner.__name__, __config__=STRICT, **annotated)  # type: ignore[call-overload]
+
+
+CostsSection, LimitsSection = _model(Costs), _model(Limits)
+
+
+class Named(BaseModel):
+    """A strategy or a sizing by its name, with its parameters."""
+
+    model_config = STRICT
+    name: str
+    parameters: dict[str, int | float] = {}
+
+
+class CacheConfig(BaseModel):
+    """Where bars are kept, and how long a record is fresh (seconds; none: judged by the exchange's calendar)."""
+
+    model_config = STRICT
+    directory: str | None = None
+    ttl: Positive | None = None
+    max_size: Annotated[int, Field(ge=1)] = 64
+
+
+class Config(BaseModel):
+    """Everything a run needs; every key has a default but `symbols`."""
+
+    model_config = STRICT
+    account: AccountName = "demo"
+    mode: Literal["replay", "paper"] = "replay"
+    cash: Positive = 100_000.0
+    symbols: Symbols
+    source: Literal["sample", "yahoo"] = "sample"
+    start: dt.date | None = None
+    end: dt.date | None = None
+    interval_minutes: Positive = 5.0
+    strategy: Named = Named(name="trend_and_rsi")
+    sizing: Named = Named(name="equal_weight")
+    whole_shares: bool = True
+    band: Positive | None = None
+    costs: CostsSection = CostsSection()  # type: ignore[valid-type]
+    risk: LimitsSection = LimitsSection()  # type: ignore[valid-type]
+    cache: CacheConfig = CacheConfig()
+    state: str = "state"
+
+
+def read_config(path: str | Path, **overrides: Any) -> Config:
+    """The configuration in a YAML file, keys replaced by `overrides`; relative folders are relative to the file.
+
+    Raises ConfigError with file, key, value and what is allowed.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read ({error})", "check the path") from error
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{path} is not YAML{where}", "look for a missing colon, quote or indent there") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} holds {type(raw).__name__}, not keys with values", "write e.g. `symbols: [AAPL, IBM]`")
+    values = {**raw, **overrides}
+    home = path.resolve().parent
+    values["state"] = str(home / str(values.get("state", "state")))
+    cache = values.get("cache")
+    if isinstance(cache, dict) and isinstance(cache.get("directory"), str):
+        values["cache"] = {**cache, "directory": str(home / cache["directory"])}
+    return checked_config(values, str(path))
+
+
+def checked_config(values: dict[str, Any], origin: str = "configuration") -> Config:
+    """A configuration from plain values; ConfigError in one sentence for the first that does not fit."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        first, more = error.errors()[0], error.error_count() - 1
+        key = ".".join(str(part) for part in first["loc"])
+        others = f" (and {more} more)" if more else ""
+        if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+            raise ConfigError(f"{origin}: unknown key {key!r}{others}", _known(first["loc"])) from error
+        if first["type"] == "missing":
+            raise ConfigError(f"{origin}: key {key!r} is missing{others}", "add it") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{origin}: {key} is {first['input']!r}{others}", message[0].lower() + message[1:]) from error
+
+
+def _known(location: tuple[int | str, ...]) -> str:
+    """The keys allowed where an unknown one was found, the nearest first."""
+    owner: Any = Config
+    for part in location[:-1]:
+        owner = {"strategy": Named, "sizing": Named, "cache": CacheConfig, "costs": Costs, "risk": Limits}.get(str(part), owner)
+    names = list(getattr(owner, "model_fields", None) or owner.__dataclass_fields__)
+    near = get_close_matches(str(location[-1]), names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}allowed are {', '.join(names)}"

@@ -1,0 +1,242 @@
+"""The thin face for notebooks and the command line: wires the stages together, turns the wheel, keeps the telemetry."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from toolkit.cycle.config import Config, checked_config, read_config
+from toolkit.cycle.preview import Preview
+from toolkit.cycle.report import CycleReport, RunSummary
+from toolkit.cycle.telemetry import CycleRow, Telemetry
+from toolkit.cycle.turn import plan, turn
+from toolkit.data import (
+    BarCache,
+    Bars,
+    Calendar,
+    Clock,
+    MarketData,
+    ReplayClock,
+    SampleSource,
+    Source,
+    SystemClock,
+)
+from toolkit.errors import ConfigError, ToolkitError
+from toolkit.execution.brokers.cached import CachedBroker
+from toolkit.execution.brokers.paper import PaperBroker
+from toolkit.execution.costs import Costs, Limits, rules
+from toolkit.execution.gate import Gate
+from toolkit.execution.ledger import Ledger
+from toolkit.risk import sizing as sizings
+from toolkit.signals.memory import SignalGenerator
+from toolkit.signals.strategies import trend_and_rsi
+
+log = logging.getLogger(__name__)
+STRATEGIES = {"trend_and_rsi": trend_and_rsi}
+SIZINGS = {
+    "equal_weight": sizings.equal_weight,
+    "inverse_volatility": sizings.inverse_volatility,
+    "volatility_target": sizings.volatility_target,
+}
+Strategy = Callable[[Bars], pd.DataFrame]
+Sizing = Callable[[pd.DataFrame, Bars], pd.DataFrame]
+
+
+class TradingEngine:
+    """Bars, scores, weights, orders, fills: one cycle at a time, on a replay of history or in real time on paper.
+
+    A strategy, sizing, source or clock given here takes the place of the one that the configuration names.
+    """
+
+    def __init__(self, config: Config, *, strategy: Strategy | None = None, sizing: Sizing | None = None,
+                 source: Source | None = None, clock: Clock | None = None) -> None:  # fmt: skip
+        self.config = config
+        self.calendar = Calendar("XNYS")
+        self.source: Source = source or SampleSource()
+        self.clock: Clock = clock or self._clock()
+        cache = BarCache(config.cache.directory, max_size=config.cache.max_size)
+        self.data_cache = MarketData(self.source, cache, self.clock, ttl=config.cache.ttl)
+        self.signal_generator = SignalGenerator(strategy or _named(STRATEGIES, config.strategy, "strategy"), clock=self.clock)
+        self.sizing = sizing or _made(SIZINGS, config.sizing, "sizing")
+        band = float("inf") if config.band is None else config.band
+        limits = Limits(**config.risk.model_dump())
+        self.rules = rules(Costs(**config.costs.model_dump()), limits, whole_shares=config.whole_shares, band=band)
+        self.folder = self._folder()
+        self.ledger = Ledger.open(self.folder, account=config.account, mode=config.mode, cash=config.cash)
+        self.broker = CachedBroker(PaperBroker(self.ledger, self.rules), self.clock)
+        self.gate = Gate(limits, self.rules)
+        self.telemetry = Telemetry(self.folder / "telemetry.sqlite")
+        self._held: dict[str, tuple[float, float]] = {}  # of the benchmark: shares and last price
+        self.ended = "not run yet"
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, *, strategy: Strategy | None = None, **overrides: Any) -> TradingEngine:
+        """An engine from a YAML file, keys of the file replaced by `overrides`; ConfigError says what does not fit."""
+        return cls(read_config(path, **overrides), strategy=strategy)
+
+    @classmethod
+    def from_values(cls, *, strategy: Strategy | None = None, **values: Any) -> TradingEngine:
+        """An engine from the keys of a configuration, given as arguments."""
+        return cls(checked_config(values), strategy=strategy)
+
+    # ------------------------------------------------------------------------------------------------------ one cycle
+    def run_cycle(self) -> CycleReport:
+        """Fetches, scores, sizes, trades; the same cycle a second time sends nothing."""
+        before, lap = self._counts(), self.clock.monotonic
+        start = lap()
+        bars = self._bars()
+        fetched = lap()
+        scores = self.signal_generator.scores(bars)
+        scored = lap()
+        weights = self.sizing(scores, bars)
+        sized = lap()
+        outcome = turn(
+            bars, last_row(scores), last_row(weights), key=self.cycle_key(bars), broker=self.broker, ledger=self.ledger,
+            gate=self.gate, missing=self._missing(bars),
+        )  # fmt: skip
+        equity = self.broker.account().equity
+        done = lap()
+        row = CycleRow(
+            session=bars.index[-1].isoformat(), data_fetch_time=fetched - start, signal_generation_time=scored - fetched,
+            risk_calculation_time=sized - scored, execution_time=done - sized, total_cycle_time=done - start,
+            orders=len(outcome.orders), fills=len(outcome.fills), denials=len(outcome.denials), equity=equity,
+            benchmark=self._benchmark(bars), **{name: n - before[name] for name, n in self._counts().items()},
+        )  # fmt: skip
+        return CycleReport(self.telemetry.write(row), row, outcome, bars.issues)
+
+    def preview(self) -> Preview:
+        """What the next cycle would trade, and why; nothing is sent and nothing is written."""
+        bars = self._bars()
+        scores = self.signal_generator.scores(bars)
+        weights, key = self.sizing(scores, bars), self.cycle_key(bars)
+        account = self.ledger.account()
+        wish = plan(last_row(scores), last_row(weights), account, self.rules, key, bars.symbols)
+        return Preview(bars.index[-1], last_row(scores), last_row(weights), account, wish.orders + wish.cut,
+                       done=self.ledger.cycle_status(key) == "done")  # fmt: skip
+
+    def cycle_key(self, bars: Bars) -> str:
+        """Strategy, session and the instant of its close: never the time of the run."""
+        session = bars.index[-1]
+        (close,) = self.calendar.closes_between(session, session)
+        return f"{self.signal_generator.name}|{session:%Y-%m-%d}|{close:%H:%M}"
+
+    # ----------------------------------------------------------------------------------------------------- many cycles
+    def run_continuous(self, interval_minutes: float | None = None, cycles: int | None = None,
+                       on_cycle: Callable[[CycleReport], object] | None = None) -> RunSummary:  # fmt: skip
+        """A cycle every `interval_minutes` until `cycles` ran, the replay ends, or Ctrl-C; then the summary.
+
+        A cycle that fails is logged and skipped; five failures in a row raise the last one.
+        """
+        pause = 60.0 * (self.config.interval_minutes if interval_minutes is None else interval_minutes)
+        ran = failures = 0
+        self.ended = "all cycles done"
+        try:
+            while (cycles is None or ran < cycles) and not getattr(self.clock, "done", False):
+                try:
+                    report = self.run_cycle()
+                    failures = 0
+                    if on_cycle is not None:
+                        on_cycle(report)
+                except ToolkitError as error:
+                    failures += 1
+                    log.warning("cycle failed: %s", error)
+                    if failures == 5:
+                        raise
+                ran += 1
+                self.clock.sleep(pause)
+        except KeyboardInterrupt:
+            self.ended = "stopped by hand"
+        return self.summary()
+
+    def summary(self) -> RunSummary:
+        """The run so far in a dozen numbers."""
+        if not len(self.telemetry):
+            raise ToolkitError("no cycle has run", "call run_cycle() or run_continuous() first")
+        return RunSummary.of(self.telemetry.frame(), self.config.cash, self.ended)
+
+    def get_cache_stats(self) -> dict[str, float]:
+        """hit_rate and miss_rate as fractions and total_requests as a count, over bars, indicators and account."""
+        counts = self._counts()
+        hits = sum(n for name, n in counts.items() if name.endswith("_hits"))
+        total = hits + sum(n for name, n in counts.items() if name.endswith("_misses"))
+        rate = hits / total if total else 0.0
+        return {"hit_rate": rate, "miss_rate": 1.0 - rate if total else 0.0, "total_requests": total}
+
+    def export(self, folder: str | Path) -> Path:
+        """Writes a copy of the ledger into `folder` and returns its path."""
+        return self.ledger.copy_to(Path(folder) / "ledger.sqlite")
+
+    def close(self) -> None:
+        """Lets go of the ledger, so that another process may write it."""
+        self.telemetry.close()
+        self.ledger.close()
+
+    # --------------------------------------------------------------------------------------------------------- parts
+    def _bars(self) -> Bars:
+        return self.data_cache.bars(self.config.symbols, ttl=self.config.cache.ttl)
+
+    def _missing(self, bars: Bars) -> int:
+        """Sessions whose bars should be known by now and are not there."""
+        known = self.calendar.last_known(self.clock.now(), self.source.delay)
+        return known - int(self.calendar.positions(bars.index.to_numpy("M8[ns]")[-1:])[0])
+
+    def _counts(self) -> dict[str, int]:
+        bars, scores = self.data_cache.stats(), self.signal_generator.stats()
+        return {
+            "bars_hits": bars["hits"], "bars_misses": bars["misses"], "api_calls": bars["api_calls"],
+            "indicators_hits": scores["hits"], "indicators_misses": scores["misses"],
+            "account_hits": self.broker.hits, "account_misses": self.broker.misses,
+        }  # fmt: skip
+
+    def _benchmark(self, bars: Bars) -> float:
+        """Dollars of the same cash in equal parts of the symbols that had a price at the first cycle, never traded."""
+        priced = {symbol: close for symbol, close in last_row(bars.close).items() if close == close}
+        if not self._held:
+            self._held = {symbol: (self.config.cash / len(priced) / close, close) for symbol, close in priced.items()}
+        self._held = {symbol: (n, priced.get(symbol, last)) for symbol, (n, last) in self._held.items()}
+        return sum(n * last for n, last in self._held.values())
+
+    def _clock(self) -> Clock:
+        if self.config.mode == "paper":
+            return SystemClock()
+        start, end = self.config.start or "2012-02-01", self.config.end or "2013-03-01"
+        closes = self.calendar.closes_between(str(start), str(end))
+        if not closes:
+            raise ConfigError(f"there is no session from start {start} to end {end}", "choose a start before the end")
+        return ReplayClock([close + self.source.delay for close in closes])
+
+    def _folder(self) -> Path:
+        """state/<mode>-<account>; a replay opens a fresh one, named by the moment it began."""
+        name = f"{self.config.mode}-{self.config.account}"
+        if self.config.mode == "replay":
+            name += f"-{SystemClock().now():%Y%m%dT%H%M%S%f}"
+        return Path(self.config.state) / name
+
+
+def last_row(frame: pd.DataFrame) -> dict[str, float]:
+    """The last row as symbol -> value."""
+    return dict(zip(frame.columns, frame.to_numpy()[-1].tolist(), strict=True))
+
+
+def _choose(known: dict[str, Callable], chosen: Any, kind: str) -> Callable:
+    if chosen.name not in known:
+        raise ConfigError(f"{kind}.name is {chosen.name!r}", f"use one of {', '.join(known)}, or pass {kind}= in Python")
+    return known[chosen.name]
+
+
+def _named(known: dict[str, Callable], chosen: Any, kind: str) -> Callable:
+    return partial(_choose(known, chosen, kind), **chosen.parameters)
+
+
+def _made(known: dict[str, Callable], chosen: Any, kind: str) -> Callable:
+    try:
+        return _choose(known, chosen, kind)(**chosen.parameters)
+    except TypeError as error:
+        raise ConfigError(
+            f"{kind}.parameters is {chosen.parameters!r} ({error})", f"see the arguments of {chosen.name}"
+        ) from error

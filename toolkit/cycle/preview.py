@@ -1,0 +1,52 @@
+"""What the next cycle would trade, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from toolkit.execution.orders import Account, Order
+from toolkit.kernels.account import UNIT
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Scores, weights and orders of the close of `session`; `done` says that this cycle has been traded already."""
+
+    session: pd.Timestamp
+    scores: Mapping[str, float]
+    weights: Mapping[str, float]
+    account: Account
+    orders: tuple[Order, ...]
+    done: bool
+
+    def frame(self) -> pd.DataFrame:
+        """One row a symbol: score, target weight and held weight (fractions of equity), order in shares, and the reason."""
+        orders = {o.symbol: o for o in self.orders}
+        rows = []
+        for symbol, score in self.scores.items():
+            position, order = self.account.positions.get(symbol), orders.get(symbol)
+            held = position.value / UNIT / self.account.equity if position else 0.0
+            shares = 0.0 if order is None else (order.qty if order.side == "buy" else -order.qty) / UNIT
+            traded = position.score if position else 0.0
+            rows.append((symbol, score, self.weights[symbol], held, shares, self._why(score, traded, order)))
+        columns = ["symbol", "score", "target", "held", "order", "why"]
+        return pd.DataFrame(rows, columns=columns).set_index("symbol")
+
+    @staticmethod
+    def _why(score: float, traded: float, order: Order | None) -> str:
+        if score != score:
+            return "no opinion yet"
+        if order is None:
+            return "score as last traded" if score == traded else "already at the target"
+        return f"score from {traded:g} to {score:g}" + (f", cut by {order.limit}" if order.limit else "")
+
+    def __str__(self) -> str:
+        state = "traded already" if self.done else "not sent"
+        return f"preview of {self.session:%Y-%m-%d} ({state})\n{self.frame().round(4).to_string()}"
+
+    def _repr_html_(self) -> str:
+        state = "traded already" if self.done else "not sent"
+        return f"<b>preview of {self.session:%Y-%m-%d}</b> ({state}){self.frame().round(4).to_html()}"

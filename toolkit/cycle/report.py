@@ -1,0 +1,136 @@
+"""What a cycle and a run say of themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+import pandas as pd
+
+from toolkit.cycle.durations import approximate
+from toolkit.cycle.telemetry import CycleRow
+from toolkit.cycle.turn import Turn
+from toolkit.data.bars import Issue
+
+
+@dataclass(frozen=True)
+class CycleReport:
+    """One cycle: its number from 0, its telemetry, the orders in words, and what was degraded."""
+
+    cycle: int
+    row: CycleRow
+    turn: Turn
+    issues: tuple[Issue, ...] = ()
+
+    @property
+    def session(self) -> pd.Timestamp:
+        return pd.Timestamp(self.row.session)
+
+    @property
+    def equity(self) -> float:
+        """Dollars."""
+        return self.row.equity
+
+    @property
+    def orders(self) -> int:
+        return self.row.orders
+
+    @property
+    def fills(self) -> int:
+        return self.row.fills
+
+    @property
+    def denials(self) -> int:
+        return self.row.denials
+
+    @property
+    def total_cycle_time(self) -> float:
+        """Seconds."""
+        return self.row.total_cycle_time
+
+    @property
+    def cache_hit_rate(self) -> float:
+        return self.row.cache_hit_rate
+
+    def lines(self) -> list[str]:
+        """Orders, cuts, denials and issues, a line each."""
+        said = [str(order) for order in self.turn.orders]
+        said += [f"no order for {o.symbol}: {o.side} cut to nothing by {o.limit}" for o in self.turn.cut]
+        said += [str(verdict) for verdict in self.turn.denials] + [str(issue) for issue in self.issues]
+        if self.turn.repeated:
+            said.append("this cycle had been traded before: nothing was sent")
+        return said
+
+    def __str__(self) -> str:
+        head = (
+            f"cycle {self.cycle} of {self.session:%Y-%m-%d}: equity ${self.equity:,.2f}, {self.fills} fills, "
+            f"{self.orders} orders, {self.denials} denials, {approximate(self.total_cycle_time)}"
+        )
+        return "\n  ".join([head, *self.lines()])
+
+    def _repr_html_(self) -> str:
+        head, *rest = str(self).split("\n  ")
+        return f"<b>{escape(head)}</b>" + "".join(f"<br>{escape(line)}" for line in rest)
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run in a dozen numbers; money in dollars, returns and rates as fractions, times in seconds."""
+
+    cycles: int
+    first: pd.Timestamp
+    last: pd.Timestamp
+    orders: int
+    fills: int
+    denials: int
+    final_equity: float
+    total_return: float
+    benchmark_return: float
+    hit_rate: float
+    api_calls_per_cycle: float
+    p50_cycle_time: float
+    p95_cycle_time: float
+    ended: str
+
+    @classmethod
+    def of(cls, telemetry: pd.DataFrame, cash: float, ended: str) -> RunSummary:
+        """The summary of a run's telemetry; `cash` is the account's first transfer in dollars."""
+        looks = telemetry.filter(regex="_(hits|misses)$").sum()
+        hits = looks.filter(regex="_hits$").sum()
+        times, held = telemetry["total_cycle_time"], telemetry["benchmark"]
+        return cls(
+            cycles=len(telemetry),
+            first=telemetry["session"].iloc[0],
+            last=telemetry["session"].iloc[-1],
+            orders=int(telemetry["orders"].sum()),
+            fills=int(telemetry["fills"].sum()),
+            denials=int(telemetry["denials"].sum()),
+            final_equity=float(telemetry["equity"].iloc[-1]),
+            total_return=float(telemetry["equity"].iloc[-1] / cash - 1.0),
+            benchmark_return=float(held.iloc[-1] / held.iloc[0] - 1.0),
+            hit_rate=float(hits / looks.sum()) if looks.sum() else 0.0,
+            api_calls_per_cycle=float(telemetry["api_calls"].mean()),
+            p50_cycle_time=float(times.quantile(0.5)),
+            p95_cycle_time=float(times.quantile(0.95)),
+            ended=ended,
+        )
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Label and value, as printed."""
+        return [
+            ("cycles", f"{self.cycles}, {self.first:%Y-%m-%d} to {self.last:%Y-%m-%d}; {self.ended}"),
+            ("orders, fills, denials", f"{self.orders}, {self.fills}, {self.denials}"),
+            ("final equity", f"${self.final_equity:,.2f}"),
+            ("return", f"{self.total_return:+.2%}"),
+            ("the same symbols held equally", f"{self.benchmark_return:+.2%}"),
+            ("cache hit rate", f"{self.hit_rate:.1%}"),
+            ("API calls a cycle", f"{self.api_calls_per_cycle:.3f}"),
+            ("cycle time p50, p95", f"{approximate(self.p50_cycle_time)}, {approximate(self.p95_cycle_time)}"),
+        ]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{label:<31}{value}" for label, value in self.rows())
+
+    def _repr_html_(self) -> str:
+        cells = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in self.rows())
+        return f"<table>{cells}</table>"

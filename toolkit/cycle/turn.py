@@ -1,0 +1,138 @@
+"""One turn of the wheel: settle what waits, decide at the close, pass the gate, send.
+
+Replay and paper turn it with the paper broker, and a live broker turns the same.  A turn that is repeated, or resumed after
+a kill at any point, sends each order once: the plan is in the ledger before anything is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from toolkit.data import Bars
+from toolkit.execution.book import LIMIT_NAMES, book_symbols, read_only, to_book
+from toolkit.execution.brokers import Broker
+from toolkit.execution.gate import Gate, Verdict
+from toolkit.execution.ledger import Ledger
+from toolkit.execution.orders import Account, Fill, Intent, Order, order_id
+from toolkit.kernels.account import WITHIN, Rules
+from toolkit.kernels.portfolio import decide
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one close asks for: orders, those cut to nothing, the scores they answer to, and orders they replace."""
+
+    orders: tuple[Order, ...] = ()
+    cut: tuple[Order, ...] = ()
+    scores: Mapping[str, float] | None = None
+    superseded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What happened: fills since the last turn, orders handed in, verdicts that denied, and whether it had run before."""
+
+    fills: tuple[Fill, ...]
+    orders: tuple[Order, ...]
+    denials: tuple[Verdict, ...]
+    cut: tuple[Order, ...]
+    repeated: bool
+
+
+def ages(bars: Bars, missing: int = 0) -> dict[str, int]:
+    """Sessions since the last traded bar of each symbol, `missing` more if Bars itself ends that many sessions early."""
+    traded = ~np.isnan(bars.traded[3])
+    last = traded.shape[1] - 1 - np.argmax(traded[:, ::-1], axis=1)
+    return {
+        s: int(len(bars) - 1 - i) + missing for s, i, ever in zip(bars.symbols, last, traded.any(axis=1), strict=True) if ever
+    }
+
+
+def plan(scores: Mapping[str, float], weights: Mapping[str, float], account: Account, rules: Rules, key: str,
+         symbols: Sequence[str]) -> Plan:  # fmt: skip
+    """Orders from this close's scores and weights; a symbol without either is left as it is."""
+    names = book_symbols(account, symbols)
+    book = to_book(account, names)
+    column = [read_only(np.array([[x.get(s, np.nan)] for s in names], dtype=float)) for x in (scores, weights)]
+    decide(0, *column, book, rules)
+    orders, cut, superseded, asked = [], [], [], {}
+    waiting = {o.symbol: o for o in account.waiting}
+    for n, symbol in enumerate(names):
+        p, slot = book.positions[n], book.orders[n, 0]
+        rest, wanted = int(slot["rest"]), int(p["wanted"])
+        if symbol in waiting and (rest == 0 or slot["id"] > 0):
+            superseded.append(waiting[symbol].id)
+        before = account.positions.get(symbol)
+        if before is not None and p["score"] != before.score and p["score"] == p["score"]:
+            asked[symbol] = float(p["score"])
+        if (rest and slot["id"] > 0) or p["limit"] != WITHIN:
+            side = "sell" if (rest or wanted) < 0 else "buy"
+            name = order_id(account.name, account.mode, key, symbol, side)
+            order = Order(name, key, symbol, side, abs(rest), float(p["mark"]), abs(wanted), LIMIT_NAMES[int(p["limit"])])
+            (orders if rest else cut).append(order)
+    return Plan(tuple(orders), tuple(cut), asked, tuple(superseded))
+
+
+def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], *, key: str, broker: Broker,
+         ledger: Ledger, gate: Gate, missing: int = 0) -> Turn:  # fmt: skip
+    """Settles up to the last bar, then plans and sends the cycle `key`; a cycle that is done is left alone."""
+    fills = tuple(broker.settle(bars))
+    give_up_others(ledger, broker, key)
+    status, old = ledger.cycle_status(key), ages(bars, missing)
+    denials: tuple[Verdict, ...] = ()
+    cut: tuple[Order, ...] = ()
+    if status is None:
+        account = broker.account()
+        wish = plan(scores, weights, account, gate.rules, key, bars.symbols)
+        kept = replace(account, waiting=tuple(o for o in account.waiting if o.id not in wish.superseded))
+        verdicts = gate.review(wish.orders, kept, old)
+        denials, cut = tuple(v for v in verdicts if not v.passed), wish.cut
+        intents = [Intent(v.order, "PLANNED" if v.passed else "DENIED", str(v) if v.code else "") for v in verdicts]
+        intents += [Intent(o, "CUT", o.limit) for o in cut]
+        idle = not any(i.status == "PLANNED" for i in intents)
+        ledger.plan(key, bars.index[-1], bars.fingerprint, intents, wish.scores or {}, wish.superseded, done=idle)
+        status = "done" if idle else "planned"
+    elif status == "done":
+        return Turn(fills, (), (), (), repeated=True)
+    sent: list[Order] = []
+    if status == "planned":
+        for order in ledger.orders_in("SENDING", key) + ledger.orders_in("PLANNED", key):
+            late = gate.review([order], broker.account(), old)[0]
+            if late.passed:
+                send(order, ledger, broker)
+                sent.append(order)
+            else:
+                denials += (late,)
+                give_up(order, ledger, str(late))
+        ledger.close_cycle(key)
+    return Turn(fills, tuple(sent), denials, cut, repeated=False)
+
+
+def send(order: Order, ledger: Ledger, broker: Broker) -> None:
+    """Hands one order in, unless the broker has it already; each step is in the ledger before the next is taken."""
+    ledger.move(order.id, "SENDING")
+    outcome = broker.find(order.id) or broker.submit(order)
+    ledger.move(order.id, outcome)
+
+
+def give_up(order: Order, ledger: Ledger, reason: str) -> None:
+    """Abandons an order that surely never arrived."""
+    if ledger.status(order.id) == "SENDING":
+        ledger.move(order.id, "UNKNOWN", reason)
+    ledger.move(order.id, "ABANDONED", reason)
+
+
+def give_up_others(ledger: Ledger, broker: Broker, key: str) -> None:
+    """Closes earlier cycles that a kill left open: what never arrived at the broker missed its open."""
+    for cycle in ledger.open_cycles():
+        if cycle == key:
+            continue
+        for order in ledger.orders_in("SENDING", cycle) + ledger.orders_in("PLANNED", cycle):
+            if (found := broker.find(order.id)) is not None:
+                ledger.move(order.id, found)
+            else:
+                give_up(order, ledger, f"its open had passed when cycle {key} began")
+        ledger.close_cycle(cycle)

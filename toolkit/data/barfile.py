@@ -1,0 +1,119 @@
+"""Column files: arrays and what they are, in one checksummed file that is read as a read-only memory map.
+
+Layout: 8 bytes of magic, 16 of checksum, 8 of header length, then the header (JSON) and the columns, each aligned to 64 bytes.
+The checksum (BLAKE2b) covers everything behind itself. It is compared at the first open of a file in a process: files are
+written once under a name of their own and never changed in place, so a later open of the same (path, inode, size, time of
+change) needs no second look.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import mmap
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.errors import CorruptValue, InvalidParameter
+
+MAGIC = b"TKBARS\x01\n"
+FRONT = 32
+ALIGN = 64
+KINDS = ("<f8", "<i8", "<M8[ns]")
+
+_verified: set[tuple[str, int, int, int]] = set()
+
+
+@dataclass(frozen=True)
+class ColumnFile:
+    """Named arrays (read-only views on the file) and `meta`, which is JSON; `path` is empty for what is not on disk."""
+
+    columns: Mapping[str, np.ndarray]
+    meta: Mapping[str, Any]
+    path: str = ""
+
+
+def encoded(columns: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> bytes:
+    """The content of a column file; raises InvalidParameter for a column that is not float64, int64 or M8[ns]."""
+    places, parts, offset = [], [], 0
+    for name, column in columns.items():
+        array = np.ascontiguousarray(column)
+        if array.dtype.str not in KINDS:
+            raise InvalidParameter(f"column {name!r} is {array.dtype}", f"convert it to one of {', '.join(KINDS)}")
+        places.append([name, array.dtype.str, offset, list(array.shape)])
+        parts.append(array.tobytes() + b"\0" * (-array.nbytes % ALIGN))
+        offset += len(parts[-1])
+    header = json.dumps({"columns": places, "meta": meta, "bytes": offset}, separators=(",", ":")).encode()
+    header += b" " * (-(FRONT + len(header)) % ALIGN)
+    body = b"".join([len(header).to_bytes(8, "little"), header, *parts])
+    return MAGIC + hashlib.blake2b(body, digest_size=16).digest() + body
+
+
+def write(path: Path, content: bytes) -> None:
+    """Put `content` at `path` whole or not at all, on the disk before this returns."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def read(path: Path, *, again: bool = False) -> ColumnFile:
+    """The columns at `path` as views on a read-only map; raises CorruptValue for anything but what was written.
+
+    `again` compares the checksum even if this process has done so before.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        status = os.fstat(descriptor)
+        if status.st_size < FRONT:
+            raise _corrupt(path, f"has {status.st_size} bytes")
+        content = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    finally:
+        os.close(descriptor)
+    seen = (str(path), status.st_ino, status.st_size, status.st_mtime_ns)
+    if again or seen not in _verified:
+        _verify(path, content)
+        _verified.add(seen)
+    try:
+        length = int.from_bytes(content[24:FRONT], "little")
+        header = json.loads(content[FRONT : FRONT + length])
+        base = FRONT + length
+        if len(content) != base + header["bytes"]:
+            raise _corrupt(path, f"has {len(content)} bytes, its header says {base + header['bytes']}")
+        columns = {name: _view(content, base + offset, kind, shape) for name, kind, offset, shape in header["columns"]}
+        return ColumnFile(columns, header["meta"], str(path))
+    except (ValueError, KeyError, TypeError) as error:
+        raise _corrupt(path, f"has a header that cannot be read ({error})") from error
+
+
+def _verify(path: Path, content: mmap.mmap) -> None:
+    if content[:8] != MAGIC:
+        raise _corrupt(path, f"starts with {bytes(content[:8])!r}")
+    with memoryview(content) as view, view[24:] as body:
+        found = hashlib.blake2b(body, digest_size=16).digest()
+    if found != content[8:24]:
+        raise _corrupt(path, f"has checksum {found.hex()}, not {content[8:24].hex()}")
+
+
+def _view(content: mmap.mmap, offset: int, kind: str, shape: list[int]) -> np.ndarray:
+    if kind not in KINDS:
+        raise ValueError(f"column of type {kind!r}")
+    return np.frombuffer(content, kind, count=prod(shape), offset=offset).reshape(shape)
+
+
+def _corrupt(path: Path, why: str) -> CorruptValue:
+    return CorruptValue(f"column file {path} {why}", "it is set aside and fetched again")

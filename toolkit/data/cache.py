@@ -1,0 +1,292 @@
+"""Bars on disk: diskcache as the index, column files as values, nothing ever pickled.
+
+diskcache unpickles values when it reads and keys when it iterates, which runs whatever a planted file says (CVE-2025-69872).
+Here both are refused. Nothing expires or is evicted by the index: bars are durable, and how fresh they are is a record of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import diskcache
+import numpy as np
+import platformdirs
+from diskcache.core import MODE_BINARY, MODE_RAW, UNKNOWN
+
+from toolkit.data import barfile
+from toolkit.data.barfile import ColumnFile
+from toolkit.data.freshness import Freshness
+from toolkit.errors import CacheUnusable, CorruptValue, UnsafeValue
+
+log = logging.getLogger(__name__)
+
+LONGEST_TEXT = 16_384
+# Bytes of the index that were changed by accident make SQLite and diskcache raise any of these.
+UNREADABLE = (UnsafeValue, sqlite3.DatabaseError, ValueError, TypeError, OverflowError, KeyError, MemoryError)
+
+
+class BarDisk(diskcache.Disk):
+    """Only text keys; values are short texts in the index or column files. Everything else raises UnsafeValue."""
+
+    def put(self, key: Any) -> tuple[str, bool]:
+        if type(key) is not str:
+            raise UnsafeValue(f"cache key {key!r} is a {type(key).__name__}", "use a text")
+        return key, True
+
+    def get(self, key: Any, raw: bool) -> str:
+        if not raw or type(key) is not str:
+            raise UnsafeValue("the index holds a key that is no text", "run `toolkit cache clear --bars`")
+        return key
+
+    def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> tuple[int, int, str | None, str | None]:
+        if type(value) is str and len(value) <= LONGEST_TEXT:
+            return 0, MODE_RAW, None, value
+        if type(value) is not bytes or not value.startswith(barfile.MAGIC):
+            raise UnsafeValue(f"value of {key!r} is a {type(value).__name__}", "store a short text or an encoded column file")
+        name, full = self.filename()
+        for attempt in range(10):  # another process may remove the folder while it is empty
+            try:
+                os.makedirs(os.path.dirname(full), exist_ok=True)
+                barfile.write(Path(full), value)
+                break
+            except FileNotFoundError:
+                if attempt == 9:
+                    raise
+        return len(value), MODE_BINARY, name, None
+
+    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> str | ColumnFile:
+        if mode == MODE_RAW and type(value) is str:
+            return value
+        if mode != MODE_BINARY or not filename:
+            raise UnsafeValue(f"the index holds a value of mode {mode}", "it is dropped and fetched again")
+        path = Path(self._directory, filename)
+        if not path.resolve().is_relative_to(Path(self._directory).resolve()):
+            raise UnsafeValue(f"the index points at {filename!r}, outside of the cache", "it is dropped and fetched again")
+        try:
+            return barfile.read(path)
+        except CorruptValue:
+            _move(path, Path(self._directory).parent / "quarantine")
+            raise
+
+
+class Entry(NamedTuple):
+    """What the cache holds of one series: its freshness record and its bars, each None if absent."""
+
+    record: Freshness | None
+    bars: ColumnFile | None
+
+
+class BarCache:
+    """Durable bars by name, each with a freshness record; an LRU of `max_size` opened series in memory. Thread-safe.
+
+    `directory` defaults to the user's cache folder. Raises CacheUnusable where it cannot be created or written.
+    """
+
+    def __init__(self, directory: Path | str | None = None, max_size: int = 1024) -> None:
+        self.directory = Path(directory or Path(platformdirs.user_cache_dir("toolkit")) / "bars").expanduser()
+        self._max_size = max_size
+        self._opened: OrderedDict[str, Entry] = OrderedDict()
+        self._lock = threading.RLock()
+        self._counts = {"hits": 0, "misses": 0, "corrupt": 0, "writes": 0}
+        self._index = self._open()
+
+    def _open(self) -> diskcache.Cache:
+        place = self.directory / "index"
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self.directory.chmod(0o700)
+            try:
+                return _index(place)
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError as error:
+                log.warning("index of %s cannot be read (%s): set aside, bars are fetched again", self.directory, error)
+                self._counts["corrupt"] += 1
+                _move(place, self.directory / "quarantine")
+                return _index(place)
+        except (OSError, sqlite3.Error, diskcache.Timeout) as error:
+            raise self._unusable("opened", error) from error
+
+    def _unusable(self, verb: str, error: Exception) -> CacheUnusable:
+        what = f"cache folder {self.directory} cannot be {verb} ({type(error).__name__}: {error})"
+        return CacheUnusable(what, "make it writable or free space, or name another: BarCache('/path/to/folder')")
+
+    def entry(self, name: str, *, again: bool = False) -> Entry:
+        """Record and bars of `name`; from memory if they were opened before, unless `again` asks for the disk."""
+        with self._lock:
+            found = self._opened.get(name)
+            if found is not None and not again:
+                self._opened.move_to_end(name)
+                self._counts["hits"] += 1
+                return found
+            record = _freshness(self._read("fresh:" + name))
+            same = found is not None and found.record is not None and record is not None
+            if found is not None and same and found.record.version == record.version:
+                found = Entry(record, found.bars)
+            else:
+                found = Entry(record, self._bars(name))
+            self._counts["misses" if found == (None, None) else "hits"] += 1
+            self._remember(name, found)
+            return found
+
+    def _remember(self, name: str, entry: Entry) -> None:
+        self._opened[name] = entry
+        self._opened.move_to_end(name)
+        while len(self._opened) > self._max_size:
+            self._opened.popitem(last=False)
+
+    def _read(self, key: str) -> str | ColumnFile | None:
+        # diskcache reports a miss when another process replaces a value between its SELECT and the open of the file.
+        try:
+            for _ in range(5):
+                value = self._index.get(key)
+                if value is not None or key not in self._index:
+                    return value
+        except sqlite3.OperationalError as error:
+            raise self._unusable("read", error) from error
+        except UNREADABLE as error:
+            log.warning("%s in the cache cannot be trusted (%s): dropped, fetched again", key, error)
+            self._counts["corrupt"] += 1
+        self._drop(key)
+        return None
+
+    def _bars(self, name: str) -> ColumnFile | None:
+        bars = self._read("bars:" + name)
+        if isinstance(bars, ColumnFile) and bars.meta.get("name") == name:
+            return bars
+        if bars is not None:
+            log.warning("the file of %s in the cache belongs to something else: dropped, fetched again", name)
+            self._counts["corrupt"] += 1
+            self._drop("bars:" + name)
+        return None
+
+    def _drop(self, key: str) -> None:
+        with uninterrupted(), contextlib.suppress(sqlite3.Error, diskcache.Timeout):
+            self._index.delete(key)
+
+    def put(
+        self,
+        name: str,
+        record: Freshness,
+        columns: Mapping[str, np.ndarray] | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Entry:
+        """Store the record of `name` and, where `columns` are given, its bars before it; raises CacheUnusable."""
+        with self._lock:
+            bars = self.entry(name).bars
+            try:
+                with uninterrupted():
+                    if columns is not None:
+                        self._set("bars:" + name, barfile.encoded(columns, {"name": name, **(meta or {})}))
+                        bars = self._bars(name)
+                    self._set("fresh:" + name, json.dumps(record.record()))
+            except (OSError, sqlite3.Error, diskcache.Timeout) as error:
+                raise self._unusable("written", error) from error
+            self._counts["writes"] += 1
+            self._remember(name, Entry(record, bars))
+            return self._opened[name]
+
+    def _set(self, key: str, value: str | bytes) -> None:
+        if not self._index.set(key, value):
+            raise sqlite3.OperationalError("the index refused the value")
+
+    def names(self) -> list[str]:
+        """Names of all stored series; raises UnsafeValue if the index holds a planted key."""
+        with self._lock:
+            return [key.removeprefix("bars:") for key in self._index if key.startswith("bars:")]
+
+    def stats(self) -> dict[str, int]:
+        """Counts of this process: hits, misses, corrupt, writes; and opened series in memory."""
+        with self._lock:
+            return {**self._counts, "opened": len(self._opened)}
+
+    def clear(self, bars: bool = False) -> None:
+        """Forget memory and freshness; with `bars`, also move the files of all bars to a trash folder."""
+        with self._lock:
+            self._opened.clear()
+            if bars:
+                self._trash()
+                return
+            for key in [key for key in self._index if key.startswith("fresh:")]:
+                self._drop(key)
+
+    def _trash(self) -> None:
+        with contextlib.suppress(UnsafeValue):  # what was planted goes without a copy
+            for name in self.names():
+                bars = self._bars(name)
+                if bars is not None:
+                    _move(Path(bars.path), self.directory / "trash")
+        with uninterrupted():
+            self._index.clear()
+
+    def verify(self) -> dict[str, str]:
+        """Compare every checksum again: name of each series that is corrupt, with what is wrong. It is set aside."""
+        wrong = {}
+        with self._lock:
+            for name in self.names():
+                opened = self._read("bars:" + name)
+                try:
+                    if isinstance(opened, ColumnFile):
+                        barfile.read(Path(opened.path), again=True)
+                        continue
+                    wrong[name] = "cannot be read"
+                except CorruptValue as error:
+                    wrong[name] = error.what
+                    _move(Path(opened.path), self.directory / "quarantine")
+                    self._counts["corrupt"] += 1
+                self._drop("bars:" + name)
+                self._opened.pop(name, None)
+        return wrong
+
+    def close(self) -> None:
+        """Close the index of this thread; arrays that were handed out stay valid."""
+        self._index.close()
+
+
+def _index(place: Path) -> diskcache.Cache:
+    return diskcache.Cache(
+        str(place), disk=BarDisk, eviction_policy="none", cull_limit=0, size_limit=2**50, statistics=0, timeout=60
+    )  # fmt: skip
+
+
+def _freshness(text: Any) -> Freshness | None:
+    try:
+        return Freshness.from_record(json.loads(text)) if isinstance(text, str) else None
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _move(path: Path, folder: Path) -> None:
+    """Move a file or folder into `folder` under a free name of its own."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    number = sum(1 for _ in folder.iterdir())
+    while (target := folder / f"{number:06d}-{path.name}").exists():
+        number += 1
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(path, target)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back until the block is done: inside of it, diskcache would leave its transaction open for all processes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[Any] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if held and callable(before):
+            before(*held[0])

@@ -1,0 +1,47 @@
+"""A broker in front of a broker: the account is asked for once in a while, not at every look."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from toolkit.data import Bars
+from toolkit.data.clock import Clock
+from toolkit.execution.brokers import Broker
+from toolkit.execution.orders import Account, Fill, Order
+
+
+class CachedBroker:
+    """Keeps the account for `keep` seconds of the clock, and forgets it the moment an order goes out or bars settle."""
+
+    def __init__(self, broker: Broker, clock: Clock, keep: float = 30.0) -> None:
+        self.broker, self.clock, self._kept = broker, clock, pd.Timedelta(seconds=keep)
+        self.hits = self.misses = 0
+        self._account: Account | None = None
+        self._until = clock.now()
+
+    def account(self) -> Account:
+        now = self.clock.now()
+        if self._account is not None and now < self._until:
+            self.hits += 1
+            return self._account
+        self.misses += 1
+        self._account, self._until = self.broker.account(), now + self._kept
+        return self._account
+
+    def forget(self) -> None:
+        """The next look asks the broker."""
+        self._account = None
+
+    def settle(self, bars: Bars) -> list[Fill]:
+        self.forget()
+        return self.broker.settle(bars)
+
+    def submit(self, order: Order) -> str:
+        self.forget()
+        try:
+            return self.broker.submit(order)
+        finally:
+            self.forget()
+
+    def find(self, order: str) -> str | None:
+        return self.broker.find(order)

@@ -1,0 +1,301 @@
+"""One SQLite file per account and mode: intents, order events, and the events of which the account is the fold.
+
+Cash and quantities are integer micro-units.  One writer at a time (`flock` on a file of its own, and an epoch that every
+transaction checks, so that a process that slept through a take-over cannot write).  Readers open it read-only.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from toolkit.data.interrupts import deferred_interrupts
+from toolkit.data.locks import take_lock
+from toolkit.errors import LedgerError, LedgerLocked, LedgerMismatch
+from toolkit.execution.orders import Account, Event, Intent, Order, Position
+from toolkit.kernels.account import UNIT
+
+log = logging.getLogger(__name__)
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE account(name TEXT NOT NULL, mode TEXT NOT NULL, version INTEGER NOT NULL, epoch INTEGER NOT NULL,
+                     cash INTEGER NOT NULL, session TEXT) STRICT;
+CREATE TABLE positions(symbol TEXT PRIMARY KEY, qty INTEGER NOT NULL, entry REAL, mark REAL, score REAL) STRICT;
+CREATE TABLE cycles(key TEXT PRIMARY KEY, session TEXT NOT NULL, bars TEXT NOT NULL, status TEXT NOT NULL,
+                    equity INTEGER) STRICT;
+CREATE TABLE intents(id TEXT PRIMARY KEY, cycle TEXT NOT NULL REFERENCES cycles(key), symbol TEXT NOT NULL,
+                     side TEXT NOT NULL, qty INTEGER NOT NULL, reference REAL NOT NULL, wanted INTEGER NOT NULL,
+                     cut_by TEXT NOT NULL, status TEXT NOT NULL, rest INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
+CREATE TABLE order_events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL REFERENCES intents(id), before TEXT NOT NULL,
+                          after TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
+CREATE TABLE events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session TEXT NOT NULL, kind TEXT NOT NULL,
+                    symbol TEXT, order_id TEXT REFERENCES intents(id), qty INTEGER NOT NULL, cash INTEGER NOT NULL,
+                    fee INTEGER NOT NULL, price REAL) STRICT;
+"""
+# Where an order may go from where it is; a denied or empty order never leaves its state.
+NEXT = {
+    "": {"PLANNED", "DENIED", "CUT"},
+    "PLANNED": {"SENDING", "ABANDONED"},
+    "SENDING": {"ACCEPTED", "REJECTED", "UNKNOWN"},
+    "UNKNOWN": {"ACCEPTED", "REJECTED", "ABANDONED"},
+    "ACCEPTED": {"FILLED", "CUT", "CANCELED", "EXPIRED"},
+}
+
+
+def text(session: pd.Timestamp | None) -> str | None:
+    """A session or instant as it stands in the ledger: ISO, sortable."""
+    return None if session is None else pd.Timestamp(session).isoformat()
+
+
+def _null(x: float) -> float | None:
+    return None if math.isnan(x) else x
+
+
+def _nan(x: float | None) -> float:
+    return math.nan if x is None else x
+
+
+class Ledger:
+    """The writer of an account; `Ledger.read` opens one for looking only."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: int | None, epoch: int) -> None:
+        self.path, self._db, self._lock, self._epoch = path, connection, lock, epoch
+
+    # ------------------------------------------------------------------------------------------------ opening, closing
+    @classmethod
+    def open(cls, folder: Path, *, account: str, mode: str, cash: float) -> Ledger:
+        """The ledger in `folder`, created with a first transfer of `cash` dollars where there is none.
+
+        Raises LedgerLocked if another process writes it, LedgerMismatch if it belongs to another account or mode,
+        LedgerError if it cannot be created or read.
+        """
+        path = folder / "ledger.sqlite"
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = take_lock(folder / "ledger.lock")
+        except BlockingIOError as error:
+            raise LedgerLocked(f"{path} is being written by {error}", "stop it, or look with Ledger.read") from error
+        except OSError as error:
+            raise LedgerError(f"{folder} cannot be written ({error})", "choose another state folder") from error
+        try:
+            with deferred_interrupts():
+                return cls(path, *_open_writer(path, account, mode, cash, lock))
+        except BaseException:
+            os.close(lock)
+            raise
+
+    @classmethod
+    def read(cls, path: Path) -> Ledger:
+        """An existing ledger, read-only; any number of processes may read while one writes."""
+        if not Path(path).is_file():
+            raise LedgerError(f"there is no ledger at {path}", "run a cycle first, or check the path")
+        return cls(Path(path), _connect(Path(path), read_only=True), None, -1)
+
+    def close(self) -> None:
+        self._db.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, this writer's epoch checked first, Ctrl-C held back until it is whole."""
+        if self._lock is None:
+            raise LedgerError(f"{self.path} is open for reading only", "use Ledger.open to write")
+        with deferred_interrupts():
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                (epoch,) = self._db.execute("SELECT epoch FROM account").fetchone()
+                if epoch != self._epoch:
+                    raise LedgerLocked(f"{self.path} was taken over (epoch {epoch}, ours {self._epoch})", "start again")
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    cure = "open it again: what was asked may or may not have been written"
+                    raise LedgerError(f"{self.path}: {error}", cure) from error
+                raise
+
+    # ---------------------------------------------------------------------------------------------------- the account
+    def account(self) -> Account:
+        """Cash, positions and accepted orders as of the last settled session."""
+        name, mode, cash, session = self._db.execute("SELECT name, mode, cash, session FROM account").fetchone()
+        rows = self._db.execute("SELECT symbol, qty, entry, mark, score FROM positions ORDER BY rowid")
+        positions = {s: Position(s, qty, _nan(entry), _nan(mark), _nan(score)) for s, qty, entry, mark, score in rows}
+        last = None if session is None else pd.Timestamp(session)
+        return Account(name, mode, cash, positions, last, tuple(self.orders_in("ACCEPTED")))
+
+    def orders_in(self, status: str, cycle: str | None = None) -> list[Order]:
+        """Orders in one state, oldest first; `qty` is what still waits."""
+        rows = self._db.execute(
+            "SELECT id, cycle, symbol, side, rest, reference, wanted, cut_by FROM intents WHERE status = ?"
+            " AND (? IS NULL OR cycle = ?) ORDER BY rowid",
+            (status, cycle, cycle),
+        )
+        return [Order(*row) for row in rows]
+
+    def status(self, order: str) -> str | None:
+        """State of an order, None if it was never planned."""
+        return (self._db.execute("SELECT status FROM intents WHERE id = ?", (order,)).fetchone() or (None,))[0]
+
+    def cycle_status(self, key: str) -> str | None:
+        """ "planned" or "done"; None if the cycle was never planned."""
+        return (self._db.execute("SELECT status FROM cycles WHERE key = ?", (key,)).fetchone() or (None,))[0]
+
+    def open_cycles(self) -> list[str]:
+        """Keys of cycles that were planned and not finished, oldest first."""
+        return [key for (key,) in self._db.execute("SELECT key FROM cycles WHERE status <> 'done' ORDER BY rowid")]
+
+    # ------------------------------------------------------------------------------------------------- what is written
+    def settle(self, session: pd.Timestamp, events: Iterable[Event], positions: Iterable[Position],
+               orders: Iterable[tuple[str, str, int]]) -> None:  # fmt: skip
+        """Books what happened up to `session`: events, the state of positions, and (order, status, rest) of orders."""
+        with self.transaction() as db:
+            for e in events:
+                self._book(db, e)
+            db.executemany(
+                "INSERT INTO positions VALUES (?,?,?,?,?) ON CONFLICT(symbol) DO UPDATE SET qty=excluded.qty,"
+                " entry=excluded.entry, mark=excluded.mark, score=excluded.score",
+                [(p.symbol, p.qty, _null(p.entry), _null(p.mark), _null(p.score)) for p in positions],
+            )
+            for order, status, rest in orders:
+                db.execute("UPDATE intents SET rest = ? WHERE id = ?", (rest, order))
+                self._move(db, order, status, text(session) or "")
+            db.execute("UPDATE account SET session = ?", (text(session),))
+
+    def plan(self, key: str, session: pd.Timestamp, bars: str, intents: Sequence[Intent], scores: dict[str, float],
+             superseded: Iterable[str] = (), done: bool = False) -> None:  # fmt: skip
+        """Writes a cycle down before anything of it is sent; with `done` it is closed in the same breath."""
+        with self.transaction() as db:
+            db.execute("INSERT INTO cycles VALUES (?,?,?,?,NULL)", (key, text(session), bars, "planned"))
+            for i in intents:
+                o = i.order
+                row = (o.id, key, o.symbol, o.side, o.qty, o.reference, o.wanted, o.limit, "", o.qty, i.reason)
+                db.execute("INSERT INTO intents VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)
+                self._move(db, o.id, i.status, i.reason)
+            for order in superseded:
+                self._move(db, order, "CANCELED", key)
+            db.executemany("UPDATE positions SET score = ? WHERE symbol = ?", [(v, s) for s, v in scores.items()])
+            for i in intents:
+                if i.status == "DENIED":
+                    self._forget(db, i.order.id)
+            if done:
+                self._close_cycle(db, key)
+
+    def move(self, order: str, status: str, detail: str = "") -> None:
+        """Takes an order to its next state; LedgerError if it cannot go there.
+
+        What never reached the market is forgotten as a decision, so that the strategy is asked again.
+        """
+        with self.transaction() as db:
+            self._move(db, order, status, detail)
+            if status in {"ABANDONED", "REJECTED"}:
+                self._forget(db, order)
+
+    def _forget(self, db: sqlite3.Connection, order: str) -> None:
+        db.execute("UPDATE positions SET score = NULL WHERE symbol = (SELECT symbol FROM intents WHERE id = ?)", (order,))
+
+    def close_cycle(self, key: str) -> None:
+        """Marks a cycle done, with the equity; LedgerError while an order of it is neither sent nor given up."""
+        with self.transaction() as db:
+            self._close_cycle(db, key)
+
+    def _close_cycle(self, db: sqlite3.Connection, key: str) -> None:
+        (open_,) = db.execute(
+            "SELECT count(*) FROM intents WHERE cycle = ? AND status IN ('PLANNED','SENDING','UNKNOWN')", (key,)
+        ).fetchone()
+        if open_:
+            raise LedgerError(f"cycle {key} has {open_} orders that are not sent", "run the cycle again to send them")
+        equity = round(self.account().equity * UNIT)
+        db.execute("UPDATE cycles SET status = 'done', equity = ? WHERE key = ?", (equity, key))
+
+    def _move(self, db: sqlite3.Connection, order: str, status: str, detail: str) -> None:
+        (before,) = db.execute("SELECT status FROM intents WHERE id = ?", (order,)).fetchone() or (None,)
+        if before == status:
+            return
+        if before is None or status not in NEXT.get(before, ()):
+            raise LedgerError(f"order {order} cannot go from {before} to {status}", "look at the events of the order")
+        db.execute("UPDATE intents SET status = ? WHERE id = ?", (status, order))
+        db.execute("INSERT INTO order_events(id, before, after, detail) VALUES (?,?,?,?)", (order, before, status, detail))
+
+    def _book(self, db: sqlite3.Connection, e: Event) -> None:
+        row = (e.id, e.session, e.kind, e.symbol, e.order, e.qty, e.cash, e.fee, e.price)
+        db.execute(
+            "INSERT INTO events(id, session, kind, symbol, order_id, qty, cash, fee, price) VALUES (?,?,?,?,?,?,?,?,?)",
+            row,
+        )
+        db.execute("UPDATE account SET cash = cash + ?", (e.cash,))
+
+    # ---------------------------------------------------------------------------------------------- looking at it again
+    def frame(self, table: str) -> pd.DataFrame:
+        """One of the tables (events, intents, order_events, cycles, positions) in the order it was written."""
+        if table not in {"events", "intents", "order_events", "cycles", "positions"}:
+            raise LedgerError(f"there is no table {table!r}", "use events, intents, order_events, cycles or positions")
+        return pd.read_sql_query(f"SELECT * FROM {table} ORDER BY rowid", self._db)
+
+    def damage(self) -> list[str]:
+        """What SQLite finds wrong with the file itself; empty if it is whole."""
+        return [line for (line,) in self._db.execute("PRAGMA integrity_check") if line != "ok"]
+
+    def copy_to(self, path: Path) -> Path:
+        """A whole, consistent copy as one file, taken while the ledger is in use."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        target = sqlite3.connect(path)
+        try:
+            self._db.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")
+        finally:
+            target.close()
+        return path
+
+
+def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
+    mode = "ro" if read_only else "rwc"
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=5.0)
+        db.execute("PRAGMA foreign_keys = ON")
+        if not read_only:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+        db.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.Error as error:
+        raise LedgerError(f"{path} cannot be opened as a ledger ({error})", "restore a copy, or move it away") from error
+    return db
+
+
+def _open_writer(path: Path, account: str, mode: str, cash: float, lock: int) -> tuple[sqlite3.Connection, int, int]:
+    db = _connect(path, read_only=False)
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            for statement in SCHEMA.split(";"):
+                db.execute(statement)
+            start = round(cash * UNIT)
+            db.execute("INSERT INTO account VALUES (?,?,?,0,?,NULL)", (account, mode, SCHEMA_VERSION, start))
+            db.execute(
+                "INSERT INTO events(id, session, kind, qty, cash, fee) VALUES ('transfer:0','','transfer',0,?,0)",
+                (start,),
+            )
+        found = db.execute("SELECT name, mode, version FROM account").fetchone()
+        if found != (account, mode, SCHEMA_VERSION):
+            theirs, ours = (f"account {n!r}, mode {m!r}, version {v}" for n, m, v in (found, (account, mode, SCHEMA_VERSION)))
+            raise LedgerMismatch(f"{path} is of {theirs}, asked for {ours}", "name the matching account, or another folder")
+        db.execute("UPDATE account SET epoch = epoch + 1")
+        (epoch,) = db.execute("SELECT epoch FROM account").fetchone()
+        db.execute("COMMIT")
+    except sqlite3.Error as error:
+        db.close()
+        raise LedgerError(f"{path} cannot be read as a ledger ({error})", "restore a copy, or move it away") from error
+    except BaseException:
+        db.close()
+        raise
+    return db, lock, epoch

@@ -1,0 +1,80 @@
+"""Between labelled prices and the arrays of the kernels: coerce once, check once, put the labels back."""
+
+from __future__ import annotations
+
+import operator
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from toolkit.errors import InvalidParameter, InvalidWindow
+
+Prices = TypeVar("Prices", pd.Series, pd.DataFrame)
+
+NUMBERS = {"floating", "integer", "mixed-integer-float", "decimal", "boolean", "empty"}
+
+
+def whole(name: str, value: int, least: int = 1) -> int:
+    """The count of bars as an int; InvalidWindow if it is not a whole number of at least `least`."""
+    try:
+        bars = -1 if isinstance(value, bool | np.bool_) else operator.index(value)
+    except TypeError:
+        bars = -1
+    if bars < least:
+        raise InvalidWindow(
+            f"{name} is {value!r}, it must be a whole number of at least {least}", f"pass e.g. {name}={max(20, least)}"
+        )
+    return bars
+
+
+def panel(prices: pd.Series | pd.DataFrame, name: str = "close") -> np.ndarray:
+    """Read-only float64 array, C-contiguous, shape (n_symbols, n_bars); one row for a Series. No copy where possible.
+
+    Raises InvalidParameter for anything but numbers under a column each, in the order of time.
+    """
+    if isinstance(prices, pd.DataFrame):
+        if not prices.columns.is_unique:
+            doubled = prices.columns[prices.columns.duplicated()][0]
+            raise InvalidParameter(f"{name} has two columns {doubled!r}", "give each symbol one column")
+    elif not isinstance(prices, pd.Series):
+        raise InvalidParameter(f"{name} is a {type(prices).__name__}", "pass a Series, or a DataFrame with one column a symbol")
+    index = prices.index
+    if isinstance(index, pd.DatetimeIndex) and not (index.is_monotonic_increasing and index.is_unique):
+        raise InvalidParameter(f"the times of {name} are not rising", "sort_index() and drop doubled times first")
+    values = prices.to_numpy()
+    if values.dtype != np.float64:
+        values = numbers(prices, name)
+    rows = np.require(values.T if values.ndim == 2 else values[None], np.float64, ("C", "A")).view()
+    rows.flags.writeable = False
+    return rows
+
+
+def numbers(prices: pd.Series | pd.DataFrame, name: str) -> np.ndarray:
+    """Float64 values, column by column; missing ones are NaN. Text is refused even where it reads as a number."""
+    frame = prices.to_frame() if isinstance(prices, pd.Series) else prices
+    values = np.empty(frame.shape, order="F")
+    for place, (label, column) in enumerate(frame.items()):
+        kind = pd.api.types.infer_dtype(column)
+        try:
+            if kind not in NUMBERS:
+                raise TypeError(kind)
+            values[:, place] = column.to_numpy(np.float64, na_value=np.nan)
+        except (TypeError, ValueError, OverflowError):
+            raise InvalidParameter(
+                f"column {label!r} of {name} holds {kind} values ({column.dtype}), not numbers",
+                "convert it, e.g. with pd.to_numeric",
+            ) from None
+    return values[:, 0] if isinstance(prices, pd.Series) else values
+
+
+def labelled(rows: np.ndarray, like: Prices) -> Prices:
+    """The rows under the labels of `like`, as a frame or a Series; no copy."""
+    if isinstance(like, pd.DataFrame):
+        return pd.DataFrame(rows.T, index=like.index, columns=like.columns, copy=False)
+    return pd.Series(rows[0], index=like.index, name=like.name, copy=False)
+
+
+def same_labels(a: pd.Index, b: pd.Index) -> bool:
+    """Whether two indexes hold the same labels in the same order."""
+    return a is b or a.equals(b)
