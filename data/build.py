@@ -1,7 +1,7 @@
 """Rebuild stocks.csv.gz and actions.csv from the PyPI package bokeh_sampledata: python data/build.py PACKAGE.whl
 
-The package carries prices as traded beside an adjusted close. Splits and dividends are what makes the two part: between two
-events their ratio is constant, so its mean over each stretch is known far better than the rounding of one row.
+The package carries prices as traded beside an adjusted close. Splits and dividends are what makes the two part: between
+two events their ratio is constant, so its mean over each stretch is known far better than the rounding of one row.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROUNDING = 0.5e-6  # dollars: the package prints the adjusted close with six dec
 
 
 def packaged(path: Path) -> bytes:
-    """The bytes of stocks.csv.gz in a wheel or in the folder of an installed package; SystemExit if they are not ours."""
+    """The bytes of stocks.csv.gz in a wheel or in an installed package's folder; SystemExit if they are not ours."""
     if path.is_dir():
         inside = [path / MEMBER, path / MEMBER.partition("/")[2]]
         content = next(place for place in inside if place.exists()).read_bytes()
@@ -56,21 +56,20 @@ def actions_of(close: np.ndarray, adjusted: np.ndarray) -> list[tuple[int, float
     return events
 
 
-def main(path: Path) -> None:
-    """Write stocks.csv.gz and actions.csv beside this file."""
+def main(path: Path, folder: Path) -> None:
+    """Write stocks.csv.gz and actions.csv into `folder`, from the package at `path`."""
     content = packaged(path)
-    here = Path(__file__).resolve().parent
     rows = []
     stocks = pd.read_csv(io.BytesIO(gzip.decompress(content)))
     for symbol, own in stocks.groupby("Ticker"):
         dates = own["Date"].to_numpy()
         for row, split, dividend in actions_of(own["Close"].to_numpy(), own["Adj Close"].to_numpy()):
             rows.append((dates[row], symbol, split, dividend))
-    (here / "stocks.csv.gz").write_bytes(content)
-    pd.DataFrame(rows, columns=["date", "symbol", "split", "dividend"]).to_csv(here / "actions.csv", index=False)
+    (folder / "stocks.csv.gz").write_bytes(content)
+    pd.DataFrame(rows, columns=["date", "symbol", "split", "dividend"]).to_csv(folder / "actions.csv", index=False)
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         raise SystemExit("usage: python data/build.py PATH_OF_THE_WHEEL_OR_INSTALLED_PACKAGE")
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(__file__).resolve().parent)

@@ -44,6 +44,6 @@ def random_bars(seed: int, n_symbols: int = 4, n_bars: int = 160, halts: bool = 
         frames[f"S{n}"] = frame
         if actions:
             for day in index[np.sort(rng.choice(np.arange(5, n_bars), 3, replace=False))]:
-                table.append((f"S{n}", day, rng.choice([1.0, 2.0, 0.5, 1.5]), rng.choice([0.0, 0.25])))
+                table.append((day, f"S{n}", rng.choice([1.0, 2.0, 0.5, 1.5]), rng.choice([0.0, 0.25])))
     events = pd.DataFrame(table, columns=["date", "symbol", "split", "dividend"]) if table else None
     return Bars.from_frame(frames, actions=events)

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import random_bars
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import random_bars
 from toolkit.cycle.backtest import backtest
 from toolkit.cycle.engine import TradingEngine, last_row
 from toolkit.cycle.turn import turn

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
 from pathlib import Path
 
 from toolkit.data import BarCache, Bars, MarketData, SampleSource, Source
@@ -35,13 +34,11 @@ def source(name: str) -> Source:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Fetches and prints a line a symbol; 1 if a symbol failed."""
+    """Fetches and prints a line a symbol; 1 if a symbol failed, and the log has said why."""
     market = MarketData(source(args.source), BarCache(args.dir))
     bars = market.bars(args.symbols, args.start, args.end)
     print("\n".join(table(bars)))
     print(f"{market.stats()['api_calls']:.0f} calls to {market.source.name}, bars kept in {market.cache.directory}")
-    for issue in bars.issues:
-        print(f"warning: {issue.message}", file=sys.stderr)
     return 0 if len(bars.symbols) == len(set(args.symbols)) else 1
 
 
@@ -55,4 +52,5 @@ def table(bars: Bars) -> list[str]:
             lines.append(f"{symbol:<10}{len(close):>7}  {span}")
         else:
             lines.append(f"{symbol:<10}{0:>7}  no bar in the range")
+    lines += [f"{issue.symbol:<10}{issue.code:>7}" for issue in bars.issues if issue.symbol not in bars.symbols]
     return lines

@@ -1,6 +1,7 @@
 """Runs the cells of a notebook in a kernel of its own; SIGTERM and Ctrl-C interrupt the kernel, not the run.
 
-An interrupt ends the loop that is running, the cells after it report on what was done, and the file is whole.
+An interrupt ends the loop that is running, a cell tagged `loop` that has not begun is left out, the cells after it report on
+what was done, and the file is whole.
 """
 
 from __future__ import annotations
@@ -143,22 +144,20 @@ async def _autosave(save: Callable[[], None]) -> None:
 
 
 async def _cells(nb: NotebookNode, client: Client, stop: Stop, save: Callable[[], None]) -> Ending:
-    interrupted = False
     for index, cell in enumerate(nb.cells):
-        if stop.asked and not interrupted and LOOP in cell.metadata.get("tags", []):
-            return Ending(stopped=True, reported=False)
+        if stop.asked and LOOP in cell.metadata.get("tags", []):
+            continue
         try:
             await client.async_execute_cell(cell, index)
         except CellExecutionError as error:
             if error.ename != "KeyboardInterrupt":
-                return Ending(_sentence(cell, error), stopped=interrupted, reported=False)
+                return Ending(_sentence(cell, error), stopped=bool(stop.asked), reported=False)
         except DeadKernelError:
-            return Ending(f"the kernel died in cell {client.code_cells_executed}", stopped=interrupted, reported=False)
+            return Ending(f"the kernel died in cell {client.code_cells_executed}", stopped=bool(stop.asked), reported=False)
         finally:
             stop.ended()
             save()
-        interrupted = interrupted or bool(stop.asked)
-    return Ending(stopped=interrupted)
+    return Ending(stopped=bool(stop.asked))
 
 
 def _sentence(cell: NotebookNode, error: CellExecutionError) -> str:

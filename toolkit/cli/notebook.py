@@ -18,6 +18,7 @@ from toolkit.cli.parameters import defaults, inject, parse, tagged
 from toolkit.errors import InvalidParameter
 
 SUMMARY = "summary"
+KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def read(path: Path) -> NotebookNode:
     except (OSError, UnicodeDecodeError, NotJSONError, nbformat.ValidationError, AttributeError, KeyError) as error:
         why = next(iter(str(error).splitlines()), type(error).__name__)
         raise InvalidParameter(f"{path} cannot be read as a notebook ({why})", cure) from error
+    nb.metadata.setdefault("kernelspec", dict(KERNEL))  # without one JupyterLab asks which kernel to use
     return nb
 
 

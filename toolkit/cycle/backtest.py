@@ -11,9 +11,12 @@ import pandas as pd
 from toolkit.data import Bars
 from toolkit.errors import EmptyRange
 from toolkit.execution.book import LIMIT_NAMES, prices, read_only
+from toolkit.execution.costs import Costs
 from toolkit.kernels.account import DIVIDEND, FILLED, SPLIT, UNIT, Rules, new_book
 from toolkit.kernels.portfolio import walk
+from toolkit.risk.sizing import equal_weight
 
+Sizing = Callable[[pd.DataFrame, Bars], pd.DataFrame]
 NAMES = {**LIMIT_NAMES, FILLED: "FILLED", DIVIDEND: "DIVIDEND", SPLIT: "SPLIT"}
 
 
@@ -30,13 +33,16 @@ class Backtest:
         return self.records[(self.records["reason"].isin(["FILLED", "CASH_AT_OPEN"])) & (self.records["shares"] != 0.0)]
 
 
-def backtest(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, sizing: Callable[[pd.DataFrame, Bars], pd.DataFrame],
-             rules: Rules = Rules(), cash: float = 100_000.0,
+def backtest(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, sizing: Sizing | None = None,
+             rules: Rules | None = None, cash: float = 100_000.0,
              start: pd.Timestamp | str | None = None) -> Backtest:  # fmt: skip
     """Trades `strategy` from `start` (default: the first bar) with `cash` dollars; earlier bars only warm it up.
 
-    Decided at a close, filled at the next open at traded prices.  Raises EmptyRange if there is no bar from `start` on.
+    Decided at a close, filled at the next open at traded prices.  Without `sizing` symbols weigh the same; without `rules`
+    the default costs apply and no limit but the cash.  Raises EmptyRange if there is no bar from `start` on.
     """
+    rules = Rules(fee=Costs().fee_bps / 1e4, slippage=Costs().slippage_bps / 1e4) if rules is None else rules
+    sizing = equal_weight() if sizing is None else sizing
     scores = strategy(bars)
     weights = sizing(scores, bars)
     first = 0 if start is None else int(bars.index.searchsorted(pd.Timestamp(start)))

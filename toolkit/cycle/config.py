@@ -69,6 +69,10 @@ class Config(BaseModel):
     cache: CacheConfig = CacheConfig()
     state: str = "state"
 
+    def economics(self) -> tuple[Costs, Limits]:
+        """Costs and limits as values."""
+        return Costs(**vars(self.costs)), Limits(**vars(self.risk))
+
 
 def read_config(path: str | Path, **overrides: Any) -> Config:
     """The configuration in a YAML file, keys replaced by `overrides`; relative folders are relative to the file.

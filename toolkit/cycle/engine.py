@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,11 @@ from toolkit.data import (
     Source,
     SystemClock,
 )
+from toolkit.data.sources.yahoo import YahooSource
 from toolkit.errors import ConfigError, ToolkitError
 from toolkit.execution.brokers.cached import CachedBroker
 from toolkit.execution.brokers.paper import PaperBroker
-from toolkit.execution.costs import Costs, Limits, rules
+from toolkit.execution.costs import rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
 from toolkit.risk import sizing as sizings
@@ -37,8 +39,8 @@ from toolkit.signals.memory import SignalGenerator
 from toolkit.signals.strategies import trend_and_rsi
 
 log = logging.getLogger(__name__)
-STRATEGIES = {"trend_and_rsi": trend_and_rsi}
-SIZINGS = {
+STRATEGIES: dict[str, Callable] = {"trend_and_rsi": trend_and_rsi}
+SIZINGS: dict[str, Callable] = {
     "equal_weight": sizings.equal_weight,
     "inverse_volatility": sizings.inverse_volatility,
     "volatility_target": sizings.volatility_target,
@@ -57,15 +59,15 @@ class TradingEngine:
                  source: Source | None = None, clock: Clock | None = None) -> None:  # fmt: skip
         self.config = config
         self.calendar = Calendar("XNYS")
-        self.source: Source = source or SampleSource()
+        self.source: Source = source or (SampleSource() if config.source == "sample" else YahooSource())
         self.clock: Clock = clock or self._clock()
         cache = BarCache(config.cache.directory, max_size=config.cache.max_size)
         self.data_cache = MarketData(self.source, cache, self.clock, ttl=config.cache.ttl)
         self.signal_generator = SignalGenerator(strategy or _named(STRATEGIES, config.strategy, "strategy"), clock=self.clock)
         self.sizing = sizing or _made(SIZINGS, config.sizing, "sizing")
         band = float("inf") if config.band is None else config.band
-        limits = Limits(**config.risk.model_dump())
-        self.rules = rules(Costs(**config.costs.model_dump()), limits, whole_shares=config.whole_shares, band=band)
+        costs, limits = config.economics()
+        self.rules = rules(costs, limits, whole_shares=config.whole_shares, band=band)
         self.folder = self._folder()
         self.ledger = Ledger.open(self.folder, account=config.account, mode=config.mode, cash=config.cash)
         self.broker = CachedBroker(PaperBroker(self.ledger, self.rules), self.clock)
@@ -75,14 +77,19 @@ class TradingEngine:
         self.ended = "not run yet"
 
     @classmethod
-    def from_yaml(cls, path: str | Path, *, strategy: Strategy | None = None, **overrides: Any) -> TradingEngine:
-        """An engine from a YAML file, keys of the file replaced by `overrides`; ConfigError says what does not fit."""
-        return cls(read_config(path, **overrides), strategy=strategy)
+    def from_yaml(cls, path: str | Path, **overrides: Any) -> TradingEngine:
+        """An engine from a YAML file, keys replaced by `overrides`; ConfigError says what does not fit.
+
+        `strategy` and `sizing` may be functions.
+        """
+        functions, keys = _split(overrides)
+        return cls(read_config(path, **keys), **functions)
 
     @classmethod
-    def from_values(cls, *, strategy: Strategy | None = None, **values: Any) -> TradingEngine:
-        """An engine from the keys of a configuration, given as arguments."""
-        return cls(checked_config(values), strategy=strategy)
+    def from_values(cls, **values: Any) -> TradingEngine:
+        """An engine from the keys of a configuration, given as arguments; `strategy` and `sizing` may be functions."""
+        functions, keys = _split(values)
+        return cls(checked_config(keys), **functions)
 
     # ------------------------------------------------------------------------------------------------------ one cycle
     def run_cycle(self) -> CycleReport:
@@ -114,7 +121,7 @@ class TradingEngine:
         bars = self._bars()
         scores = self.signal_generator.scores(bars)
         weights, key = self.sizing(scores, bars), self.cycle_key(bars)
-        account = self.ledger.account()
+        account = self.broker.after(bars)
         wish = plan(last_row(scores), last_row(weights), account, self.rules, key, bars.symbols)
         return Preview(bars.index[-1], last_row(scores), last_row(weights), account, wish.orders + wish.cut,
                        done=self.ledger.cycle_status(key) == "done")  # fmt: skip
@@ -136,7 +143,7 @@ class TradingEngine:
         ran = failures = 0
         self.ended = "all cycles done"
         try:
-            while (cycles is None or ran < cycles) and not getattr(self.clock, "done", False):
+            while (cycles is None or ran < cycles) and not self._over():
                 try:
                     report = self.run_cycle()
                     failures = 0
@@ -152,6 +159,11 @@ class TradingEngine:
         except KeyboardInterrupt:
             self.ended = "stopped by hand"
         return self.summary()
+
+    @property
+    def cycles_left(self) -> int | None:
+        """Cycles of the replay that were not run yet; None in real time, which has no end."""
+        return len(self.clock) - len(self.telemetry) if isinstance(self.clock, ReplayClock) else None
 
     def summary(self) -> RunSummary:
         """The run so far in a dozen numbers."""
@@ -180,6 +192,9 @@ class TradingEngine:
     def _bars(self) -> Bars:
         return self.data_cache.bars(self.config.symbols, ttl=self.config.cache.ttl)
 
+    def _over(self) -> bool:
+        return isinstance(self.clock, ReplayClock) and self.clock.done
+
     def _missing(self, bars: Bars) -> int:
         """Sessions whose bars should be known by now and are not there."""
         known = self.calendar.last_known(self.clock.now(), self.source.delay)
@@ -188,8 +203,8 @@ class TradingEngine:
     def _counts(self) -> dict[str, int]:
         bars, scores = self.data_cache.stats(), self.signal_generator.stats()
         return {
-            "bars_hits": bars["hits"], "bars_misses": bars["misses"], "api_calls": bars["api_calls"],
-            "indicators_hits": scores["hits"], "indicators_misses": scores["misses"],
+            "bars_hits": int(bars["hits"]), "bars_misses": int(bars["misses"]), "api_calls": int(bars["api_calls"]),
+            "indicators_hits": int(scores["hits"]), "indicators_misses": int(scores["misses"]),
             "account_hits": self.broker.hits, "account_misses": self.broker.misses,
         }  # fmt: skip
 
@@ -223,6 +238,11 @@ def last_row(frame: pd.DataFrame) -> dict[str, float]:
     return dict(zip(frame.columns, frame.to_numpy()[-1].tolist(), strict=True))
 
 
+def _split(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    functions = {key: value for key, value in values.items() if callable(value)}
+    return functions, {key: value for key, value in values.items() if key not in functions}
+
+
 def _choose(known: dict[str, Callable], chosen: Any, kind: str) -> Callable:
     if chosen.name not in known:
         raise ConfigError(f"{kind}.name is {chosen.name!r}", f"use one of {', '.join(known)}, or pass {kind}= in Python")
@@ -230,13 +250,16 @@ def _choose(known: dict[str, Callable], chosen: Any, kind: str) -> Callable:
 
 
 def _named(known: dict[str, Callable], chosen: Any, kind: str) -> Callable:
-    return partial(_choose(known, chosen, kind), **chosen.parameters)
+    strategy = _choose(known, chosen, kind)
+    try:
+        signature(strategy).bind(None, **chosen.parameters)
+    except TypeError as error:
+        raise ConfigError(f"{kind}.parameters is {chosen.parameters!r} ({error})", f"see {chosen.name}") from error
+    return partial(strategy, **chosen.parameters)
 
 
 def _made(known: dict[str, Callable], chosen: Any, kind: str) -> Callable:
     try:
         return _choose(known, chosen, kind)(**chosen.parameters)
     except TypeError as error:
-        raise ConfigError(
-            f"{kind}.parameters is {chosen.parameters!r} ({error})", f"see the arguments of {chosen.name}"
-        ) from error
+        raise ConfigError(f"{kind}.parameters is {chosen.parameters!r} ({error})", f"see {chosen.name}") from error

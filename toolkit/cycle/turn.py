@@ -58,7 +58,10 @@ def plan(scores: Mapping[str, float], weights: Mapping[str, float], account: Acc
     book = to_book(account, names)
     column = [read_only(np.array([[x.get(s, np.nan)] for s in names], dtype=float)) for x in (scores, weights)]
     decide(0, *column, book, rules)
-    orders, cut, superseded, asked = [], [], [], {}
+    orders: list[Order] = []
+    cut: list[Order] = []
+    superseded: list[str] = []
+    asked: dict[str, float] = {}
     waiting = {o.symbol: o for o in account.waiting}
     for n, symbol in enumerate(names):
         p, slot = book.positions[n], book.orders[n, 0]

@@ -1,7 +1,7 @@
 """Adjusted prices on a fixed anchor: today's bits do not change when a later split or dividend comes.
 
-Factors are 1 at the anchor and accumulate outward from it, action by action, never from the start of a range. A later action
-then scales later bars only, and every range, machine and day gives the same bits.
+Factors are 1 at the anchor and accumulate outward from it, action by action, never from the start of a range. A later
+action then scales later bars only, and every range, machine and day gives the same bits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ACTION = action_t
 """(bar, symbol, split, dividend) inside of a Bars; `bar` and `symbol` are positions."""
 
 EVENT = np.dtype([("date", "M8[ns]"), ("split", "f8"), ("dividend", "f8")])
-"""One action of one symbol: ex-date, new shares for one old (1.0: none), dollars a share held before the same day's split."""
+"""One action of a symbol: ex-date, new shares for one old (1.0: none), dollars a share held before that day's split."""
 
 ANCHOR = pd.Timestamp("2013-03-01")
 """The session whose shares adjusted prices are expressed in; the last day of the bundled data."""
@@ -28,9 +28,10 @@ def factors(days: np.ndarray, close: np.ndarray, events: np.ndarray, anchor: pd.
     """(2, n_bars): what traded prices and traded volumes of one symbol are multiplied with; 1 at the anchor.
 
     An action with ex-date t multiplies the prices before t by g = close[t] / (split * close[t] + dividend), so that the
-    return over t is the total return (split * close[t] + dividend) / close[t-1] - 1; NaN closes are passed over. Volumes
-    change by splits alone. `events` (EVENT) are the whole table of the symbol, sorted by date, with one row a date.
-    Source: total return as defined by CRSP (Data Definitions, "Returns"); the WIKI adjusted close reinvests in the same way.
+    return over t is the total return (split * close[t] + dividend) / close[t-1] - 1; NaN closes are passed over.
+    Volumes change by splits alone. `events` (EVENT) are the whole table of the symbol, sorted by date, with one row a
+    date; those outside of the prices have no effect.
+    Source: total return as defined by CRSP (Data Definitions, "Returns"); the WIKI adjusted close reinvests so too.
     """
     scale = np.ones((2, len(days)))
     priced = np.flatnonzero(np.isfinite(close))

@@ -1,9 +1,9 @@
 """Column files: arrays and what they are, in one checksummed file that is read as a read-only memory map.
 
-Layout: 8 bytes of magic, 16 of checksum, 8 of header length, then the header (JSON) and the columns, each aligned to 64 bytes.
-The checksum (BLAKE2b) covers everything behind itself. It is compared at the first open of a file in a process: files are
-written once under a name of their own and never changed in place, so a later open of the same (path, inode, size, time of
-change) needs no second look.
+Layout: 8 bytes of magic, 16 of checksum, 8 of header length, then the header (JSON) and the columns, each aligned to 64
+bytes. The checksum (BLAKE2b) covers everything behind itself. It is compared at the first open of a file in a process:
+files are written once under a name of their own and never changed in place, so a later open of the same (path, inode,
+size, time of change) needs no second look.
 """
 
 from __future__ import annotations

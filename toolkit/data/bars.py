@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import html
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,9 +17,11 @@ from toolkit.data.calendar import Calendar
 from toolkit.data.clock import utc64
 from toolkit.data.frames import block_of, events_of
 from toolkit.data.symbols import checked_symbols
+from toolkit.data.whole import Whole, nanoseconds
 from toolkit.errors import InvalidBars, InvalidParameter, InvalidSymbol
 
 NO_ACTIONS = np.zeros(0, ACTION)
+NO_WHOLE = cast(Whole, None)  # computed from the fields
 
 
 class Provenance(NamedTuple):
@@ -42,11 +44,12 @@ class Issue(NamedTuple):
 class Bars:
     """Open, high, low, close, volume of `symbols`, as traded and adjusted; frozen, and every array read-only.
 
-    Daily bars are labelled by session date, tz-naive; intraday bars by their opening instant, UTC. NaN in all fields: no
-    trade (halted, not yet listed, a gap). Prices are in `currency` a share, volume in shares. `traded` is
+    Daily bars are labelled by session date, tz-naive; intraday bars by their opening instant, UTC. NaN in all fields:
+    no trade (halted, not yet listed, a gap). Prices are in `currency` a share, volume in shares. `traded` is
     (5, n_symbols, n_bars) in the order of FIELDS. `scale` (2, n_symbols, n_bars) leads from traded prices and volumes to
-    adjusted ones. `actions` (dtype ACTION) are sorted by bar, then symbol. `delay` passes between the close of a bar and the
-    moment it is known. An empty `calendar` means that closes are unknown: a day is then known at the next midnight UTC.
+    adjusted ones. `actions` (dtype ACTION) are sorted by bar, then symbol. `delay` passes between the close of a bar
+    and the moment it is known. An empty `calendar` means that closes are unknown: a day is then known at the next
+    midnight UTC.
     """
 
     symbols: tuple[str, ...]
@@ -61,13 +64,16 @@ class Bars:
     delay: pd.Timedelta = pd.Timedelta(0)
     provenance: Mapping[str, Provenance] = field(default_factory=lambda: MappingProxyType({}))
     issues: tuple[Issue, ...] = ()
-    whole: Whole = field(default=cast("Whole", None))
+    whole: Whole = NO_WHOLE
 
     def __post_init__(self) -> None:
         for array in (self.traded, self.scale, self.actions):
             array.flags.writeable = False
-        if self.whole is None:
-            object.__setattr__(self, "whole", Whole(self))
+        if self.whole is NO_WHOLE:
+            name = "|".join((*self.symbols, self.interval, self.calendar, self.currency, self.anchor.isoformat()))
+            arrays = (self.index, self.traded, self.scale, self.actions)
+            whole = Whole(name, *arrays, self.interval, self.calendar, self.delay)
+            object.__setattr__(self, "whole", whole)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -86,8 +92,9 @@ class Bars:
         sources = sorted({f"{each.source}, revision {each.revision}" for each in self.provenance.values()})
         rows["source"] = "; ".join(sources) or "own data"
         rows["calendar"] = f"{self.calendar or 'unknown'}, {self.currency}"
-        rows["issues"] = "; ".join(f"{each.symbol} {each.code}: {each.message}" for each in self.issues) or "none"
-        return "<table>" + "".join(f"<tr><th>{name}</th><td>{text}</td></tr>" for name, text in rows.items()) + "</table>"
+        rows["issues"] = "; ".join(": ".join(issue) for issue in self.issues) or "none"
+        lines = (f"<tr><th>{name}</th><td>{html.escape(text)}</td></tr>" for name, text in rows.items())
+        return f"<table>{''.join(lines)}</table>"
 
     @classmethod
     def from_frame(
@@ -103,16 +110,17 @@ class Bars:
     ) -> Bars:
         """Bars of people's own data, prices as traded.
 
-        `frame` holds open, high, low, close, volume (any case) of one `symbol`; or is a mapping from symbol to such a frame;
-        or has columns of two levels, field and symbol in either order. A row that is NaN throughout is a halt. `actions` has
-        the columns date, symbol, split, dividend (see `events`).
+        `frame` holds open, high, low, close, volume (any case) of one `symbol`; or is a mapping from symbol to such a
+        frame; or has columns of two levels, field and symbol in either order. A row that is NaN throughout is a halt.
+        `actions` has the columns date, symbol, split, dividend (see `events`).
         Raises InvalidBars with symbol, label and value of the first price that cannot be.
         """
         symbols, index, traded = block_of(frame, symbol, interval)
         days = nanoseconds(index)
         if calendar and interval == "1d" and (np.asarray(Calendar(calendar).positions(days)) < 0).any():
             strange = index[Calendar(calendar).positions(days) < 0][0]
-            raise InvalidBars(f"label {strange:%Y-%m-%d} is no session of {calendar}", "drop the row or pass calendar=''")
+            what = f"label {strange:%Y-%m-%d} is no session of {calendar}"
+            raise InvalidBars(what, "drop the row or pass calendar=''")
         events = events_of(actions, symbols)
         scale, rows = scaled(days, traded[3], events, pd.Timestamp(anchor))
         return cls(symbols, index, traded, scale, rows, interval, calendar, currency, pd.Timestamp(anchor))
@@ -167,7 +175,7 @@ class Bars:
         return pd.DataFrame(panel.T, index=self.index, columns=pd.Index(self.symbols), copy=False)
 
     def events(self) -> pd.DataFrame:
-        """The actions with labels: date, symbol, split (new shares for one old), dividend (cash a share before the split)."""
+        """The actions with labels: date, symbol, split (new shares for one old), dividend (cash a share before it)."""
         return pd.DataFrame(
             {
                 "date": self.index[self.actions["bar"]],
@@ -178,7 +186,7 @@ class Bars:
         )
 
     def until(self, time: pd.Timestamp | str) -> Bars:
-        """What was known at the instant `time` (tz-aware), or up to and including a session (tz-naive date); may be empty.
+        """What was known at the instant `time` (tz-aware), or up to and including a session (naive date); may be empty.
 
         Views only: the adjusted block and the chain of fingerprints are shared with this Bars.
         """
@@ -218,7 +226,7 @@ class Bars:
             traded=self.traded[:, :, start:],
             scale=self.scale[:, :, start:],
             actions=actions,
-            whole=None,
+            whole=NO_WHOLE,
         )
 
     def select(self, symbols: str | Iterable[str]) -> Bars:
@@ -226,7 +234,8 @@ class Bars:
         wanted = checked_symbols(symbols)
         for symbol in wanted:
             if symbol not in self.symbols:
-                raise InvalidSymbol(f"symbol {symbol!r} is not among {', '.join(self.symbols)}", "fetch it", symbol=symbol)
+                what = f"symbol {symbol!r} is not among {', '.join(self.symbols)}"
+                raise InvalidSymbol(what, "fetch it", symbol=symbol)
         kept = [self.symbols.index(symbol) for symbol in wanted]
         moved = {old: new for new, old in enumerate(kept)}
         rows = self.actions[np.isin(self.actions["symbol"], kept)].copy()
@@ -239,65 +248,14 @@ class Bars:
             actions=np.sort(rows, order=("bar", "symbol")),
             provenance={name: each for name, each in self.provenance.items() if name in wanted},
             issues=tuple(issue for issue in self.issues if issue.symbol in wanted),
-            whole=None,
+            whole=NO_WHOLE,
         )
 
     def rebased(self) -> Bars:
         """The same bars in the shares of their last one, for a picture; another fingerprint, since values change."""
         if len(self) == 0:
             return self
-        return replace(self, scale=self.scale / self.scale[:, :, -1:], anchor=self.index[-1], whole=None)
-
-
-class Whole:
-    """What is computed once for a Bars and shared by everything that `until` reveals of it."""
-
-    def __init__(self, bars: Bars) -> None:
-        self._bars = replace(bars, whole=self)
-
-    @cached_property
-    def adjusted(self) -> np.ndarray:
-        adjusted = self._bars.traded * self._bars.scale[[0, 0, 0, 0, 1]]
-        adjusted.flags.writeable = False
-        return adjusted
-
-    @cached_property
-    def known(self) -> np.ndarray:
-        """Instants from which bars are known, naive UTC, M8[ns]."""
-        bars = self._bars
-        labels = nanoseconds(bars.index)
-        if bars.interval == "1d" and bars.calendar:
-            calendar = Calendar(bars.calendar)
-            ends = calendar.closes[calendar.positions(labels)]
-        else:
-            ends = labels + np.timedelta64(pd.Timedelta(bars.interval).value, "ns")
-        return ends + np.timedelta64(bars.delay.value, "ns")
-
-    @cached_property
-    def chain(self) -> list[bytes]:
-        """n_bars + 1 digests: of what names the bars, then one a bar over the digest before, label, values, scale, actions."""
-        bars = self._bars
-        name = "|".join((*bars.symbols, bars.interval, bars.calendar, bars.currency, bars.anchor.isoformat()))
-        digests = [hashlib.blake2b(name.encode(), digest_size=16).digest()]
-        n = len(bars)
-        rows = np.concatenate([bars.traded.reshape(-1, n), bars.scale.reshape(-1, n)]).T.copy()
-        rows[np.isnan(rows)] = np.nan  # one NaN for all
-        labels = nanoseconds(bars.index)
-        actions = {int(bar): bars.actions[bars.actions["bar"] == bar] for bar in np.unique(bars.actions["bar"])}
-        for bar in range(n):
-            digest = hashlib.blake2b(digests[-1], digest_size=16)
-            digest.update(labels[bar].tobytes())
-            digest.update(rows[bar])
-            if bar in actions:
-                for name in ("symbol", "split", "dividend"):
-                    digest.update(actions[bar][name].tobytes())
-            digests.append(digest.digest())
-        return digests
-
-
-def nanoseconds(index: pd.DatetimeIndex) -> np.ndarray:
-    """Labels as naive UTC nanoseconds, M8[ns]."""
-    return index.as_unit("ns").asi8.view("M8[ns]")
+        return replace(self, scale=self.scale / self.scale[:, :, -1:], anchor=self.index[-1], whole=NO_WHOLE)
 
 
 def scaled(

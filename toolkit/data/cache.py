@@ -1,7 +1,8 @@
 """Bars on disk: diskcache as the index, column files as values, nothing ever pickled.
 
-diskcache unpickles values when it reads and keys when it iterates, which runs whatever a planted file says (CVE-2025-69872).
-Here both are refused. Nothing expires or is evicted by the index: bars are durable, and how fresh they are is a record of its own.
+diskcache unpickles values when it reads and keys when it iterates, which runs whatever a planted file says
+(CVE-2025-69872). Here both are refused. Nothing expires or is evicted by the index: bars are durable, and how fresh
+they are is a record of its own.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ import contextlib
 import json
 import logging
 import os
-import signal
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from diskcache.core import MODE_BINARY, MODE_RAW, UNKNOWN
 from toolkit.data import barfile
 from toolkit.data.barfile import ColumnFile
 from toolkit.data.freshness import Freshness
+from toolkit.data.interrupts import deferred_interrupts
 from toolkit.errors import CacheUnusable, CorruptValue, UnsafeValue
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ class BarDisk(diskcache.Disk):
         if type(value) is str and len(value) <= LONGEST_TEXT:
             return 0, MODE_RAW, None, value
         if type(value) is not bytes or not value.startswith(barfile.MAGIC):
-            raise UnsafeValue(f"value of {key!r} is a {type(value).__name__}", "store a short text or an encoded column file")
+            cure = "store a short text or an encoded column file"
+            raise UnsafeValue(f"value of {key!r} is a {type(value).__name__}", cure)
         name, full = self.filename()
         for attempt in range(10):  # another process may remove the folder while it is empty
             try:
@@ -71,7 +73,8 @@ class BarDisk(diskcache.Disk):
             raise UnsafeValue(f"the index holds a value of mode {mode}", "it is dropped and fetched again")
         path = Path(self._directory, filename)
         if not path.resolve().is_relative_to(Path(self._directory).resolve()):
-            raise UnsafeValue(f"the index points at {filename!r}, outside of the cache", "it is dropped and fetched again")
+            what = f"the index points at {filename!r}, outside of the cache"
+            raise UnsafeValue(what, "it is dropped and fetched again")
         try:
             return barfile.read(path)
         except CorruptValue:
@@ -130,8 +133,8 @@ class BarCache:
                 self._counts["hits"] += 1
                 return found
             record = _freshness(self._read("fresh:" + name))
-            same = found is not None and found.record is not None and record is not None
-            if found is not None and same and found.record.version == record.version:
+            known = found.record.version if found is not None and found.record is not None else None
+            if found is not None and record is not None and record.version == known:
                 found = Entry(record, found.bars)
             else:
                 found = Entry(record, self._bars(name))
@@ -152,6 +155,8 @@ class BarCache:
                 value = self._index.get(key)
                 if value is not None or key not in self._index:
                     return value
+            log.warning("%s is in the index of the cache, but its file is gone: dropped, fetched again", key)
+            self._counts["corrupt"] += 1
         except sqlite3.OperationalError as error:
             raise self._unusable("read", error) from error
         except UNREADABLE as error:
@@ -171,7 +176,7 @@ class BarCache:
         return None
 
     def _drop(self, key: str) -> None:
-        with uninterrupted(), contextlib.suppress(sqlite3.Error, diskcache.Timeout):
+        with deferred_interrupts(), contextlib.suppress(sqlite3.Error, diskcache.Timeout):
             self._index.delete(key)
 
     def put(
@@ -185,7 +190,7 @@ class BarCache:
         with self._lock:
             bars = self.entry(name).bars
             try:
-                with uninterrupted():
+                with deferred_interrupts():
                     if columns is not None:
                         self._set("bars:" + name, barfile.encoded(columns, {"name": name, **(meta or {})}))
                         bars = self._bars(name)
@@ -226,7 +231,7 @@ class BarCache:
                 bars = self._bars(name)
                 if bars is not None:
                     _move(Path(bars.path), self.directory / "trash")
-        with uninterrupted():
+        with deferred_interrupts():
             self._index.clear()
 
     def verify(self) -> dict[str, str]:
@@ -234,17 +239,17 @@ class BarCache:
         wrong = {}
         with self._lock:
             for name in self.names():
-                opened = self._read("bars:" + name)
-                try:
-                    if isinstance(opened, ColumnFile):
+                opened = self._bars(name)
+                if opened is None:
+                    wrong[name] = "it could not be opened, see the log"
+                else:
+                    with contextlib.suppress(CorruptValue):
                         barfile.read(Path(opened.path), again=True)
                         continue
-                    wrong[name] = "cannot be read"
-                except CorruptValue as error:
-                    wrong[name] = error.what
+                    wrong[name] = f"the checksum of {opened.path} does not match"
                     _move(Path(opened.path), self.directory / "quarantine")
                     self._counts["corrupt"] += 1
-                self._drop("bars:" + name)
+                    self._drop("bars:" + name)
                 self._opened.pop(name, None)
         return wrong
 
@@ -274,19 +279,3 @@ def _move(path: Path, folder: Path) -> None:
         number += 1
     with contextlib.suppress(FileNotFoundError):
         os.replace(path, target)
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back until the block is done: inside of it, diskcache would leave its transaction open for all processes."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    held: list[Any] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if held and callable(before):
-            before(*held[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,19 +18,33 @@ from toolkit.errors import DataUnavailable, InvalidParameter
 START = "1990-01-01"
 
 
-@lru_cache
+_building = threading.Lock()
+
+
 def _schedule(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    try:
-        exchange = exchange_calendars.get_calendar(name, start=START)
-    except InvalidCalendarName as error:
-        raise InvalidParameter(f"calendar {name!r} is not known", "pass e.g. 'XNYS' or '24/7'") from error
-    except ValueError:  # some exchanges are recorded from later years on only
-        exchange = exchange_calendars.get_calendar(name)
+    with _building:  # threads that ask at once would each build it, a tenth of a second of work
+        return _built(name)
+
+
+@lru_cache
+def _built(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pd.errors.Pandas4Warning)  # of exchange_calendars 4.13 on pandas 3.1
+        exchange = _exchange(name)
     columns = (exchange.sessions, exchange.opens, exchange.closes)
     sessions, opens, closes = (pd.DatetimeIndex(column).as_unit("ns").asi8.view("M8[ns]") for column in columns)
     for array in (sessions, opens, closes):
         array.flags.writeable = False
     return sessions, opens, closes
+
+
+def _exchange(name: str) -> exchange_calendars.ExchangeCalendar:
+    try:
+        return exchange_calendars.get_calendar(name, start=START)
+    except InvalidCalendarName as error:
+        raise InvalidParameter(f"calendar {name!r} is not known", "pass e.g. 'XNYS' or '24/7'") from error
+    except ValueError:  # some exchanges are recorded from later years on only
+        return exchange_calendars.get_calendar(name)
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,8 @@ def utc(time: pd.Timestamp | str) -> pd.Timestamp:
     """A tz-aware instant in UTC; raises InvalidParameter for one without a time zone."""
     instant = pd.Timestamp(time)
     if instant.tzinfo is None:
-        raise InvalidParameter(f"time {instant} has no time zone", "pass e.g. pd.Timestamp('2012-01-03 21:00', tz='UTC')")
+        cure = "pass e.g. pd.Timestamp('2012-01-03 21:00', tz='UTC')"
+        raise InvalidParameter(f"time {instant} has no time zone", cure)
     return instant.tz_convert("UTC")
 
 

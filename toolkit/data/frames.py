@@ -41,7 +41,8 @@ def block_of(
 def _by_symbol(frame: pd.DataFrame | Mapping[str, pd.DataFrame], symbol: str | None) -> dict[str, pd.DataFrame]:
     if not isinstance(frame, pd.DataFrame):
         if not isinstance(frame, Mapping):
-            raise InvalidParameter(f"frame is a {type(frame).__name__}", "pass a DataFrame or a mapping of them by symbol")
+            what = f"frame is a {type(frame).__name__}"
+            raise InvalidParameter(what, "pass a DataFrame or a mapping of them by symbol")
         return dict(frame)
     if isinstance(frame.columns, pd.MultiIndex):
         named = [{str(label).lower() for label in frame.columns.get_level_values(level)} for level in (0, 1)]
@@ -56,11 +57,8 @@ def _fields(symbol: str, frame: pd.DataFrame) -> np.ndarray:
     names = [str(column).lower() for column in frame.columns]
     for name in FIELDS:
         if names.count(name) != 1:
-            raise InvalidBars(
-                f"{symbol}: column {name!r} occurs {names.count(name)} times among {', '.join(map(str, frame.columns))}",
-                f"give each of {', '.join(FIELDS)} once",
-                symbol=symbol,
-            )
+            what = f"{symbol}: column {name!r} occurs {names.count(name)} times among {', '.join(names)}"
+            raise InvalidBars(what, f"give each of {', '.join(FIELDS)} once", symbol=symbol)
     columns = [frame.iloc[:, names.index(name)] for name in FIELDS]
     try:
         return np.array([column.to_numpy(dtype=float, na_value=np.nan) for column in columns])
@@ -94,18 +92,19 @@ def _check_index(symbol: str, index: pd.Index, interval: str) -> None:
 
 
 def check_prices(symbol: str, index: pd.DatetimeIndex, values: np.ndarray) -> None:
-    """Raise InvalidBars for the first value of `values` (5, n_bars) that cannot be; a bar that is NaN throughout may."""
+    """Raise InvalidBars for the first of `values` (5, n_bars) that cannot be; a bar that is NaN throughout may."""
     empty = np.isnan(values).all(axis=0)
+    opens, high, low, close = values[:4]
+    impossible = "drop the row, or make it NaN for a halt"
     checks = [
-        (~np.isfinite(values) & ~empty, "is not finite", "fill it, or make the whole row NaN for a halt"),
-        (values[:4] <= 0, "is not above 0", "drop the row or make it NaN for a halt"),
-        (values < 0, "is negative", "drop the row or make it NaN for a halt"),
-        (values[1:2] < values[2:3], "is below the low", "ask the source again"),
-        (values[1:2] < np.maximum(values[0], values[3]) * (1 - TOLERANCE), "is below the open or close", "ask the source again"),
-        (values[2:3] > np.minimum(values[0], values[3]) * (1 + TOLERANCE), "is above the open or close", "ask the source again"),
-    ]  # fmt: skip
-    offsets = (0, 0, 0, 1, 1, 2)
-    for (wrong, reason, cure), offset in zip(checks, offsets):
+        (0, ~np.isfinite(values) & ~empty, "is not finite", "fill it, or make the whole row NaN for a halt"),
+        (0, values[:4] <= 0, "is not above 0", impossible),
+        (4, values[4:] < 0, "is negative", impossible),
+        (1, (high < low)[None], "is below the low", impossible),
+        (1, (high < np.maximum(opens, close) * (1 - TOLERANCE))[None], "is below the open or close", impossible),
+        (2, (low > np.minimum(opens, close) * (1 + TOLERANCE))[None], "is above the open or close", impossible),
+    ]
+    for offset, wrong, reason, cure in checks:
         if wrong.any():
             bar, name = np.argwhere(wrong.T)[0]
             value = values[offset + name, bar]
@@ -123,7 +122,12 @@ def events_of(actions: pd.DataFrame | None, symbols: tuple[str, ...]) -> list[np
     split, dividend = actions["split"].to_numpy(float), actions["dividend"].to_numpy(float)
     wrong = ~((split > 0) & np.isfinite(split) & (dividend >= 0) & np.isfinite(dividend))
     if wrong.any():
-        raise InvalidBars(f"action {actions[wrong].iloc[0].to_dict()} cannot be", "splits are above 0, dividends at least 0")
+        what = f"action {actions[wrong].iloc[0].to_dict()} cannot be"
+        raise InvalidBars(what, "splits are above 0, dividends at least 0")
+    strange = actions[~actions["symbol"].isin(symbols)]
+    if len(strange):
+        what = f"action {strange.iloc[0].to_dict()} names a symbol that has no prices"
+        raise InvalidBars(what, f"name one of {', '.join(symbols[:8])}")
     events = []
     for symbol in symbols:
         own = actions[actions["symbol"] == symbol].sort_values("date")

@@ -1,8 +1,8 @@
 """When stored daily bars are as new as they can be: pure functions of the exchange calendar and a source's delay.
 
-A bar of session s, with close C(s) and publication delay D, is *partial* before C(s) + D and never stored; then *provisional*,
-since sources revise overnight, until the next session opens; then *final*. A series is *stale* as soon as a session that it
-lacks has been published.
+A bar of session s, with close C(s) and publication delay D, is *partial* before C(s) + D and never stored; then
+*provisional*, since sources revise overnight, until the next session opens; then *final*. A series is *stale* as soon
+as a session that it lacks has been published.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FIRST_RETRY, LAST_RETRY = pd.Timedelta("5min"), pd.Timedelta("2h")
 
 @dataclass(frozen=True)
 class Freshness:
-    """State of a stored series, and until when nothing newer can exist. `misses` counts fetches that lacked a due bar."""
+    """State of a stored series, and until when nothing newer can exist; `misses` counts fetches that lacked a bar."""
 
     state: str
     valid_until: pd.Timestamp
@@ -66,8 +66,9 @@ def freshness(
 ) -> Freshness:
     """Freshness of a series fetched at `now` whose last bar is the session at position `stored`.
 
-    `misses` counts earlier fetches in a row that lacked the due bar. A bar that is still lacking when it should be final is a gap
-    and waits for the next session; one that is not yet final is asked for again after 5 minutes, doubled up to 2 hours.
+    `misses` counts earlier fetches in a row that lacked the due bar. A bar that is still lacking when it should be
+    final is a gap and waits for the next session; one that is not yet final is asked for again after 5 minutes, doubled
+    up to 2 hours.
     """
     due = calendar.last_known(now, delay)
     if ends is not None and ends <= pd.Timestamp(calendar.sessions[stored]):

@@ -36,7 +36,7 @@ from toolkit.errors import (
 
 log = logging.getLogger(__name__)
 
-# Every symbol is stored whole, from here on, whatever range was asked for: no answer can then depend on earlier questions.
+# Every symbol is stored whole from here on, whatever range was asked for: no answer can depend on earlier questions.
 BEGINNING = pd.Timestamp(calendar.START)
 
 
@@ -50,8 +50,8 @@ class Served(NamedTuple):
 class MarketData:
     """Bars of a `source` through a cache; what is known at the clock's instant, never more. Thread-safe.
 
-    Freshness is judged at `clock.horizon()`, so that a replay fetches once; `ttl` (seconds) overrides it. Missing symbols are
-    fetched by `n_jobs` threads. `max_size` assembled Bars stay in memory.
+    Freshness is judged at `clock.horizon()`, so that a replay fetches once; `ttl` (seconds) overrides it. Missing symbols
+    are fetched by `n_jobs` threads. `max_size` assembled Bars stay in memory. `anchor` must lie in the past.
     """
 
     def __init__(
@@ -62,12 +62,14 @@ class MarketData:
         n_jobs: int = 8,
         ttl: float | None = None,
         max_size: int = 64,
-        anchor: pd.Timestamp = ANCHOR,
+        anchor: pd.Timestamp | str = ANCHOR,
     ) -> None:
-        self.source: Source = source if source is not None else SampleSource()
+        self.source: Source = SampleSource() if source is None else source
         self.cache = cache if cache is not None else BarCache()
         self.clock: Clock = clock if clock is not None else SystemClock()
-        self.n_jobs, self.ttl, self.max_size, self.anchor = n_jobs, ttl, max_size, anchor
+        self.n_jobs, self.ttl, self.max_size, self.anchor = n_jobs, ttl, max_size, pd.Timestamp(anchor)
+        if self.clock.namespace == SystemClock.namespace and self.anchor.tz_localize("UTC") >= self.clock.now():
+            raise InvalidParameter(f"anchor {self.anchor:%Y-%m-%d} is not in the past", "choose a day that is over")
         self._assembled: OrderedDict[tuple, Bars] = OrderedDict()
         self._counts = {"hits": 0, "misses": 0, "stale": 0, "api_calls": 0}
         self._lock = threading.RLock()
@@ -105,7 +107,7 @@ class MarketData:
     def _serve(
         self, symbols: tuple[str, ...], interval: str, ttl: float | None
     ) -> tuple[dict[str, Served], dict[str, ToolkitError]]:
-        now = self.clock.horizon()
+        now = self._horizon()
         life = None if ttl is None else pd.Timedelta(seconds=ttl)
         entries = {symbol: self._entry(symbol, interval, now, life) for symbol in symbols}
         due = [symbol for symbol, entry in entries.items() if not _fresh(entry, now, life)]
@@ -113,14 +115,19 @@ class MarketData:
         self._counts["misses"] += len(due)
         self._counts["stale"] += sum(entries[symbol].bars is not None for symbol in due)
         renewed = self._renew(due, entries, interval, now) if due else {}
-        served, failed = {}, {}
+        served: dict[str, Served] = {}
+        failed: dict[str, ToolkitError] = {}
         for symbol in symbols:
-            answer = renewed[symbol] if symbol in renewed else self._remembered(symbol, entries[symbol])
+            answer = renewed.get(symbol) or self._remembered(symbol, entries[symbol])
             if isinstance(answer, ToolkitError):
                 failed[symbol] = answer
             else:
                 served[symbol] = answer
         return served, failed
+
+    def _horizon(self) -> pd.Timestamp:
+        # Adjusted prices need all actions up to the anchor: a replay that ends before it has the same bits as a longer one.
+        return max(self.clock.horizon(), self.anchor.tz_localize("UTC") + pd.Timedelta(days=1))
 
     def _name(self, symbol: str, interval: str) -> str:
         edition = f"-{self.source.edition}" if self.source.edition else ""
@@ -136,7 +143,8 @@ class MarketData:
             return Served(entry.bars) if entry.bars is not None else self._unknown(symbol)
         if entry.bars is None:
             return self._unknown(symbol)
-        return Served(entry.bars, (Issue(UnknownSymbol.code, symbol, "no longer known to the source; stored bars served"),))
+        gone = Issue(UnknownSymbol.code, symbol, "no longer known to the source; stored bars are served")
+        return Served(entry.bars, (gone,))
 
     def _unknown(self, symbol: str) -> UnknownSymbol:
         what = f"{symbol}: not known to {self.source.name} when it was asked less than a day ago"
@@ -145,7 +153,8 @@ class MarketData:
     def _renew(
         self, due: list[str], entries: dict[str, Entry], interval: str, now: pd.Timestamp
     ) -> dict[str, Served | ToolkitError]:
-        asked, answers = self.source.calls, {}
+        asked = self.source.calls
+        answers: dict[str, Served | ToolkitError] = {}
         stored = {symbol: series_of(file) for symbol in due if (file := entries[symbol].bars) is not None}
         fetched = fetch_all(due, lambda symbol: self._fetch(symbol, stored.get(symbol), interval, now), self.n_jobs)
         for symbol, outcome in fetched:
@@ -189,7 +198,10 @@ class MarketData:
     ) -> Served | ToolkitError:
         if isinstance(error, UnknownSymbol):
             version = entry.record.version if entry.record is not None else ""
-            self.cache.put(self._name(symbol, interval), replace(unknown(now), version=version))
+            try:
+                self.cache.put(self._name(symbol, interval), replace(unknown(now), version=version))
+            except CacheUnusable as unusable:
+                log.warning("%s: %s", symbol, unusable)
         if entry.bars is None:
             return error
         last = str(entry.bars.columns["day"][-1])[:10]
@@ -212,15 +224,15 @@ class MarketData:
         return self._assembled[key]
 
     def stats(self) -> dict[str, float]:
-        """Counts a symbol asked for: hits, misses (stale among them), api_calls; and hit_rate, miss_rate as fractions."""
+        """Counts by symbol asked for: hits, misses (stale among them), api_calls; hit_rate, miss_rate as fractions."""
         with self._lock:
             counts = dict(self._counts)
         total = counts["hits"] + counts["misses"]
-        rate = counts["hits"] / total if total else 0.0
-        return {**counts, "total_requests": total, "hit_rate": rate, "miss_rate": 1 - rate if total else 0.0}
+        rates = {name: counts[count] / max(total, 1) for name, count in (("hit_rate", "hits"), ("miss_rate", "misses"))}
+        return {**counts, "total_requests": total, **rates}
 
     def clear(self, bars: bool = False) -> None:
-        """Forget memory and freshness, so that the source is asked again; with `bars`, move stored bars to the trash."""
+        """Forget memory and freshness, so that the source is asked again; with `bars`, move stored bars to a trash."""
         with self._lock:
             self._assembled.clear()
             self.cache.clear(bars)

@@ -24,7 +24,7 @@ ROUNDING, TOLERANCE = 1e-4, 2e-4
 
 @dataclass(frozen=True)
 class Series:
-    """A history with its provenance; the first `settled` bars were final when fetched and are never replaced one by one."""
+    """A history with its provenance; its first `settled` bars were final when fetched and are not replaced singly."""
 
     history: History
     settled: int
@@ -96,16 +96,20 @@ def tail_start(series: Series) -> pd.Timestamp:
 
 
 def joined(series: Series, tail: History) -> History | None:
-    """The settled bars of `series`, bit for bit, with what follows in `tail`; None if the two disagree where both have bars."""
+    """The settled bars of `series`, bit for bit, with what follows in `tail`; None if the two disagree.
+
+    They are compared where both have bars; a settled bar that the tail lacks is kept.
+    """
     old, settled = series.history, series.settled
     if settled == 0 or (old.calendar, old.currency) != (tail.calendar, tail.currency):
         return None
-    first, last = old.days[max(settled - OVERLAP, 0)], old.days[settled - 1]
-    both = (tail.days >= first) & (tail.days <= last)
-    here = old.days[max(settled - OVERLAP, 0) : settled]
-    if not np.array_equal(tail.days[both], here):
-        return None
-    kept, again = old.traded[:4, max(settled - OVERLAP, 0) : settled], tail.traded[:4, both]
+    start = max(settled - OVERLAP, 0)
+    first, last = old.days[start], old.days[settled - 1]
+    both = np.flatnonzero((tail.days >= first) & (tail.days <= last))
+    at = start + np.searchsorted(old.days[start:settled], tail.days[both])
+    if len(both) == 0 or not np.array_equal(old.days[at], tail.days[both]):
+        return None  # nothing to compare, or a gap that the source has filled since
+    kept, again = old.traded[:4, at], tail.traded[:4, both]
     if (np.abs(kept - again) > ROUNDING + TOLERANCE * np.abs(kept)).any():
         return None
     if not _same_events(_between(old.events, first, last), _between(tail.events, first, last)):
@@ -117,7 +121,6 @@ def joined(series: Series, tail: History) -> History | None:
         days=np.concatenate([old.days[:settled], tail.days[new]]),
         traded=np.concatenate([old.traded[:, :settled], tail.traded[:, new]], axis=1),
         events=events,
-        issues=tuple(issue for issue in old.issues if issue.code not in ("GAP", "NOT_A_SESSION")) + tail.issues,
     )
 
 

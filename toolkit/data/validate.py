@@ -17,9 +17,9 @@ NEIGHBOURS = 5
 def cleaned(symbol: str, days: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[Issue, ...]]:
     """Rising days with a whole and possible bar each, from `days` and `block` (5, n_bars) in units without splits.
 
-    Dropped, with an issue that counts them: NULL_ROW (any field missing), DUPLICATE (all but the last of a day), BAD_PRICE
-    (not finite, not above 0, negative volume), BAD_OHLC (high or low contradict), JUMP (20 times off its neighbours).
-    Raises DataUnavailable if nothing is left.
+    Dropped, with an issue that counts them: NULL_ROW (any field missing), DUPLICATE (all but the last of a day),
+    BAD_PRICE (not finite, not above 0, negative volume), BAD_OHLC (high or low contradict), JUMP (20 times off its
+    neighbours). Raises DataUnavailable if nothing is left.
     """
     issues: list[Issue] = []
 

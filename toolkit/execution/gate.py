@@ -14,7 +14,7 @@ import numpy as np
 from toolkit.execution.book import LIMIT_NAMES, book_symbols, to_book
 from toolkit.execution.costs import Limits
 from toolkit.execution.orders import Account, Order
-from toolkit.kernels.account import UNIT, Rules, allowed
+from toolkit.kernels.account import MAX_GROSS, MAX_ORDER_NOTIONAL, MAX_POSITION, MIN_CASH, UNIT, Rules, allowed
 
 CURES = {
     "NOT_FINITE": "look at the bars of the symbol",
@@ -23,6 +23,7 @@ CURES = {
     "MAX_POSITION": "hold less of it, or raise the limit",
     "MAX_GROSS": "sell first, or raise the limit",
     "MIN_CASH": "sell first, or lower the limit",
+    "SHORT_NOT_ALLOWED": "sell at most what is held",
 }
 
 
@@ -91,25 +92,24 @@ class Gate:
             return Verdict(order, "NOT_FINITE", f"{order.qty / UNIT:g} at {order.reference}", "a price and a quantity above 0")
         position = account.positions.get(order.symbol)
         held = position.qty if position else 0
-        if order.side == "sell" and order.qty <= held:
+        if order.side == "sell":
+            if order.qty <= held:
+                return Verdict(order)
+            return Verdict(order, "SHORT_NOT_ALLOWED", f"{order.qty / UNIT:g} shares", f"{held / UNIT:g} held")
+        most, reason = allowed(order.qty, held, order.reference, gross, cash, equity, self.rules)
+        if most >= order.qty:
             return Verdict(order)
-        wanted = order.qty if order.side == "buy" else 2**62
-        most, reason = allowed(wanted, held, order.reference, gross, cash, equity, self.rules)
-        code = LIMIT_NAMES[int(reason)]
-        if most >= wanted:
-            return Verdict(order)
-        measured, limit = self._measure(code, order, held, gross, cash, equity)
-        return Verdict(order, code, measured, limit)
+        return Verdict(order, LIMIT_NAMES[int(reason)], *self._measure(int(reason), order, held, gross, cash, equity))
 
-    def _measure(self, code: str, o: Order, held: int, gross: float, cash: float, equity: float) -> tuple[str, str]:
+    def _measure(self, reason: int, o: Order, held: int, gross: float, cash: float, equity: float) -> tuple[str, str]:
         value, rules = o.qty * o.reference, self.rules
-        least = min(rules.max_order, rules.max_order_share * equity / UNIT)
-        return {
-            "NOT_FINITE": (f"equity {equity / UNIT:g}", "an equity above 0"),
-            "MAX_ORDER_NOTIONAL": (f"${value / UNIT:,.2f}", f"${least:,.2f} (risk.max_order_notional, max_order_share)"),
-            "MAX_POSITION": (
-                f"{(held * o.reference + value) / equity:.2%}", f"{rules.max_position:.2%} (risk.max_position)"
-            ),
-            "MAX_GROSS": (f"{(gross + value) / equity:.2%}", f"{rules.max_gross:.2%} (risk.max_gross)"),
-            "MIN_CASH": (f"{(cash - value) / equity:.2%}", f"{rules.min_cash:.2%} (risk.min_cash)"),
-        }[code]  # fmt: skip
+        if reason == MAX_ORDER_NOTIONAL:
+            most = min(rules.max_order, rules.max_order_share * equity / UNIT)
+            return f"${value / UNIT:,.2f}", f"${most:,.2f} (risk.max_order_notional, risk.max_order_share)"
+        if reason == MAX_POSITION:
+            return f"{(held * o.reference + value) / equity:.2%}", f"{rules.max_position:.2%} (risk.max_position)"
+        if reason == MAX_GROSS:
+            return f"{(gross + value) / equity:.2%}", f"{rules.max_gross:.2%} (risk.max_gross)"
+        if reason == MIN_CASH:
+            return f"{(cash - value) / equity:.2%}", f"{rules.min_cash:.2%} (risk.min_cash)"
+        return f"equity {equity / UNIT:g}", "an equity above 0"

@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -172,7 +172,7 @@ class Ledger:
                 self._move(db, order, status, text(session) or "")
             db.execute("UPDATE account SET session = ?", (text(session),))
 
-    def plan(self, key: str, session: pd.Timestamp, bars: str, intents: Sequence[Intent], scores: dict[str, float],
+    def plan(self, key: str, session: pd.Timestamp, bars: str, intents: Sequence[Intent], scores: Mapping[str, float],
              superseded: Iterable[str] = (), done: bool = False) -> None:  # fmt: skip
         """Writes a cycle down before anything of it is sent; with `done` it is closed in the same breath."""
         with self.transaction() as db:

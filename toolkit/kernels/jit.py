@@ -15,7 +15,6 @@ from typing import Any
 
 import numba
 import platformdirs
-from numba.core import types
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +23,6 @@ NUMERIC: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "nsz
 # Money: no contraction, since it would round differently after inlining. Without `_nrt` (reference counts) a bar costs
 # nanoseconds instead of microseconds, and a kernel that allocates does not compile.
 MONEY: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
-
-# A view that may not be written to; accepts writable arrays as well, so that each kernel compiles once.
-VECTOR = types.Array(types.float64, 1, "C", readonly=True)
-PANEL = types.Array(types.float64, 2, "C", readonly=True)
 
 
 def source_hash(folder: Path) -> str:
@@ -53,15 +48,15 @@ def cache_folder() -> str:
 FOLDER = cache_folder()
 
 
-def compiled(signature: Any = None, **options: Any) -> Callable[[Callable], Any]:
+def compiled(**options: Any) -> Callable[[Callable], Any]:
     """Decorator: `numba.njit` with `options`, machine code kept in the folder of exactly these sources."""
 
     def decorate(function: Callable) -> Any:
-        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, FOLDER
+        settings: Any = numba.config
+        before, settings.CACHE_DIR = settings.CACHE_DIR, FOLDER
         try:
-            arguments = () if signature is None else (signature,)
-            return numba.njit(*arguments, cache=True, **options)(function)
+            return numba.njit(cache=True, **options)(function)
         finally:
-            numba.config.CACHE_DIR = before
+            settings.CACHE_DIR = before
 
     return decorate

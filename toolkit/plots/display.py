@@ -80,11 +80,9 @@ def png(fig: Figure, dpi: int = DPI, tight: bool = True) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def emit(bundle: dict[str, Any], updatable: bool = False) -> DisplayHandle | None:
-    """Displays a MIME bundle; a handle for updates if `updatable`. Outside of IPython there is nobody to look: None."""
-    if not InteractiveShell.initialized():
-        return None
-    return display(bundle, raw=True, display_id=True) if updatable else display(bundle, raw=True)
+def updatable(bundle: dict[str, Any]) -> DisplayHandle | None:
+    """Displays a MIME bundle and hands out what updates it; None outside of IPython, where nobody looks."""
+    return display(bundle, raw=True, display_id=True) if InteractiveShell.initialized() else None
 
 
 def show(shown: Figure | Axes | tuple[Axes, ...], timings: bool = False, dpi: int = DPI) -> None:
@@ -100,4 +98,5 @@ def show(shown: Figure | Axes | tuple[Axes, ...], timings: bool = False, dpi: in
         FIGURE_MIME: fingerprint(fig, timings),
     }
     plt.close(fig)
-    emit(bundle)
+    if InteractiveShell.initialized():
+        display(bundle, raw=True)

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from toolkit.cycle.durations import approximate
 from toolkit.plots.cycles import ceiling
-from toolkit.plots.display import emit, png
+from toolkit.plots.display import png, updatable
 from toolkit.plots.style import BLUE, FRACTION, GREEN, GREY, MONEY, date_ticks, tidy
 from toolkit.plots.timing import in_html
 
@@ -55,8 +55,15 @@ class LivePanel:
     known.
     """
 
-    def __init__(self, total: int | None = None, every: float = 1.0, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self.total, self.every, self._monotonic = total, every, monotonic
+    def __init__(
+        self,
+        total: int | None = None,
+        every: float = 1.0,
+        monotonic: Callable[[], float] = time.monotonic,
+        screen: Callable[[dict[str, Any]], DisplayHandle | None] = updatable,
+    ) -> None:
+        self.total, self.every = total, every
+        self._monotonic, self._screen = monotonic, screen
         self._sessions: list[pd.Timestamp] = []
         self._rows: list[tuple[float, float, float]] = []  # equity [dollars], hit rate [0..1], cycle time [s]
         self._counts = np.zeros(3, dtype=int)  # orders, fills, denials
@@ -89,7 +96,7 @@ class LivePanel:
         chart = {"image/png": png(self._picture.fig, tight=False), "text/plain": "<live panel>"}
         bundles = (chart, self._line(rows))
         if self._handles is None:
-            self._handles = (emit(bundles[0], updatable=True), emit(bundles[1], updatable=True))
+            self._handles = (self._screen(bundles[0]), self._screen(bundles[1]))
         else:
             for handle, bundle in zip(self._handles, bundles):
                 if handle is not None:

@@ -64,7 +64,7 @@ def cap_gross(weights: pd.DataFrame, most: float) -> pd.DataFrame:
     """Weights scaled down, all alike, at the bars where the sum of their sizes is above `most`; NaN counts as none."""
     rows, most = panel(weights, "weights"), positive("most", most)
     gross = across(np.abs(rows))
-    return labelled(np.where(gross > most, rows * (most / np.where(gross > 0.0, gross, 1.0)), rows), weights)
+    return labelled(rows * np.divide(most, gross, out=np.ones(gross.shape), where=gross > most), weights)
 
 
 def _equal_weight(scores: pd.DataFrame, bars: Bars, *, gross: float) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from toolkit.signals import indicators
-from toolkit.signals.panels import labelled, panel
+from toolkit.signals.panels import labelled, panel, whole
 from toolkit.signals.rules import held
 
 if TYPE_CHECKING:
@@ -30,11 +30,12 @@ def trend_and_rsi(bars: Bars, fast: int = 5, slow: int = 20, trend: int = 50, rs
     Raises InvalidWindow for a window that is not a whole number of at least 1, and unless fast < slow.
     Source: J. J. Murphy, Technical Analysis of the Financial Markets (1999), ch. 9 (two averages) and 10 (RSI).
     """
-    close = bars.close
-    quick, calm = indicators.sma(close, fast), indicators.sma(close, slow)
+    for name, window in ("fast", fast), ("slow", slow), ("trend", trend), ("rsi", rsi):
+        whole(name, window)
     indicators.below("fast", fast, "slow", slow)
-    price, quick, calm = panel(close), panel(quick), panel(calm)
-    base, strength = panel(indicators.sma(close, trend)), panel(indicators.rsi(close, rsi))
+    close = bars.close
+    quick, calm = panel(indicators.sma(close, fast)), panel(indicators.sma(close, slow))
+    price, base, strength = panel(close), panel(indicators.sma(close, trend)), panel(indicators.rsi(close, rsi))
     entries = (quick > calm) & (price > base) & (strength < OVERBOUGHT)
     exits = (quick < calm) | (strength > EXHAUSTED)
     known = np.logical_or.accumulate(np.isfinite(base + calm + strength), axis=1) & np.isfinite(price)

@@ -1,4 +1,4 @@
-"""Bars in the form of Yahoo's v8 chart: split-adjusted single precision, events, an adjusted close, and how it can go wrong."""
+"""Bars in the form of Yahoo's v8 chart: split-adjusted single precision, events, adjusted close; and spoiled ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ DAYS = {"1d": 1, "5d": 7, "1mo": 31, "3mo": 92, "6mo": 183, "1y": 366, "2y": 731
 def chart(bars: Bars, symbol: str, query: Mapping[str, str], now: pd.Timestamp) -> dict[str, Any]:
     """What Yahoo answers at `now` (UTC) for `query` (period1 and period2, or range); only daily bars.
 
-    A session that is open at `now` shows its open in all four prices. Splits and dividends are known from their ex-date on.
+    A session that is open at `now` shows its open in all four prices. Splits and dividends are known from their ex-date
+    on.
     """
     calendar = Calendar(bars.calendar or "XNYS")
     labels, block = _visible(bars, symbol, calendar, now)
@@ -27,12 +28,13 @@ def chart(bars: Bars, symbol: str, query: Mapping[str, str], now: pd.Timestamp) 
     first, last = _period(query, now)
     kept = (stamps >= first) & (stamps <= last)
     events = _events(bars, symbol, labels)
-    later = np.array([events["split"][events["date"] > day].prod() for day in labels])
+    products = np.append(np.cumprod(events["split"][::-1])[::-1], 1.0)
+    later = products[np.searchsorted(events["date"], labels, "right")]
     prices, volume = block[:4] / later, np.round(block[4] * later)
-    fields = [*np.float32(prices[:, kept]).astype(float).tolist(), [_whole(x) for x in volume[kept]]]
+    fields = [*prices[:, kept].astype("f4").astype(float).tolist(), [_whole(x) for x in volume[kept]]]
     quote = {name: [None if x != x else x for x in column] for name, column in zip(FIELDS, fields)}
     dividend_factor = _dividend_factor(labels, prices[3], events, later)
-    adjusted = np.float32(prices[3] * dividend_factor)[kept].astype(float).tolist()
+    adjusted = (prices[3] * dividend_factor)[kept].astype("f4").astype(float).tolist()
     result: dict[str, Any] = {
         "meta": _meta(symbol, bars, calendar, query, now),
         "timestamp": stamps[kept].tolist(),
@@ -51,7 +53,7 @@ def not_found() -> dict[str, Any]:
 
 
 def _visible(bars: Bars, symbol: str, calendar: Calendar, now: pd.Timestamp) -> tuple[np.ndarray, np.ndarray]:
-    """Session dates and block (5, n) as traded of all sessions that have opened; without the bars before the first price."""
+    """Session dates and block (5, n) as traded of all sessions that have opened, from the first price on."""
     labels = bars.index.as_unit("ns").asi8.view("M8[ns]")
     instant = now.tz_convert("UTC").tz_localize(None).to_datetime64()
     at = calendar.positions(labels)

@@ -3,8 +3,8 @@
     with YahooServer(bars, now=pd.Timestamp("2012-06-01 21:00", tz="UTC")) as yahoo:
         source = YahooSource(session=yahoo.session())
 
-It answers the v8 chart, the cookie and the crumb. `latency` in seconds, `now`, and `bars` may be set while it runs, faults are
-queued with `fault`, and `log` names every request.
+It answers the v8 chart, the cookie and the crumb. `latency` in seconds, `now`, and `bars` may be set while it runs,
+faults are queued with `fault`, and `log` names every request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import curl_cffi
 import pandas as pd
@@ -50,14 +50,14 @@ class Fault:
 
 
 class LoopbackSession(curl_cffi.requests.Session):
-    """A session that keeps the real *.yahoo.com names but resolves every name to this machine; other hosts are refused."""
+    """A session that keeps the real *.yahoo.com names but resolves every name to loopback; other hosts are refused."""
 
     def __init__(self, port: int) -> None:
         resolve = {curl_cffi.CurlOpt.RESOLVE: [f"*:{port}:127.0.0.1"]}
         super().__init__(impersonate="chrome", curl_options=resolve)
         self._port = port
 
-    def request(self, method: str, url: str, *arguments: Any, **options: Any) -> Any:
+    def request(self, method: Any, url: str, *arguments: Any, **options: Any) -> Any:
         parts = urlsplit(url)
         if not f".{parts.hostname}".endswith(".yahoo.com"):
             raise InvalidParameter(f"url {url} is not Yahoo's", "a loopback session talks to *.yahoo.com alone")
@@ -109,6 +109,11 @@ class YahooServer:
         with self._lock:
             self._faults.append(Fault(kind, times, symbol, retry_after))
 
+    def heal(self) -> None:
+        """Forget all faults that have not struck yet."""
+        with self._lock:
+            self._faults.clear()
+
     def due_fault(self, symbol: str) -> Fault | None:
         """The fault that a chart of `symbol` suffers now; it counts as used."""
         with self._lock:
@@ -141,7 +146,7 @@ def _handler(yahoo: YahooServer) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             query = dict(parse_qsl(parts.query))
-            symbol = parts.path.rpartition("/")[2] if parts.path.startswith("/v8/finance/chart/") else ""
+            symbol = unquote(parts.path.rpartition("/")[2]) if parts.path.startswith("/v8/finance/chart/") else ""
             yahoo.log.append(Request(parts.path, symbol, query, self.client_address[1]))
             if yahoo.latency:
                 time.sleep(yahoo.latency)

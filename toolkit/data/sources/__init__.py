@@ -13,9 +13,10 @@ from toolkit.data.bars import Issue
 
 @dataclass(frozen=True)
 class History:
-    """What a source knows of one symbol, checked: `days` (M8[ns]) rising session dates, `traded` (5, n_bars) prices as traded.
+    """What a source knows of one symbol, checked: rising session dates `days` (M8[ns]), `traded` (5, n_bars) as traded.
 
-    `events` (dtype EVENT) are sorted by date, one row a date; dividends are dollars a share held before that day's split.
+    `events` (dtype EVENT) are sorted by date, one row a date; dividends are dollars a share held before that day's
+    split.
     """
 
     symbol: str
@@ -30,20 +31,25 @@ class History:
 class Source(Protocol):
     """What the cache asks of a source. It raises UnknownSymbol, or DataUnavailable when asking again may help."""
 
-    name: str
-    """Shown in `provenance` and part of every cache key."""
+    @property
+    def name(self) -> str:
+        """Shown in `provenance` and part of every cache key."""
 
-    edition: str
-    """Part of every cache key: changes when bars stored from this source no longer hold; empty for a live one."""
+    @property
+    def edition(self) -> str:
+        """Part of every cache key: changes when bars stored from this source no longer hold; empty for a live one."""
 
-    delay: pd.Timedelta
-    """From the close of a bar to its publication."""
+    @property
+    def delay(self) -> pd.Timedelta:
+        """From the close of a bar to its publication."""
 
-    ends: pd.Timestamp | None
-    """Last session it will ever have, of a closed collection; None while new bars come."""
+    @property
+    def ends(self) -> pd.Timestamp | None:
+        """Last session it will ever have, of a closed collection; None while new bars come."""
 
-    calls: int
-    """Requests made so far, retries included."""
+    @property
+    def calls(self) -> int:
+        """Requests made so far, retries included."""
 
     def fetch(self, symbol: str, start: pd.Timestamp, end: pd.Timestamp, interval: str) -> History:
-        """Bars labelled `start` to `end`, both included, as traded; and all actions within. May be called by many threads."""
+        """Bars labelled `start` to `end`, both included, as traded, and all actions within; called by many threads."""

@@ -39,7 +39,8 @@ class SampleSource:
             return (self.folder / name).read_bytes()
         except OSError as error:
             cure = "run from a checkout of the repository, or rebuild the files with data/build.py"
-            raise DataUnavailable(f"bundled prices {self.folder / name} cannot be read ({error.strerror})", cure) from error
+            what = f"bundled prices {self.folder / name} cannot be read ({error.strerror})"
+            raise DataUnavailable(what, cure) from error
 
     @cached_property
     def edition(self) -> str:

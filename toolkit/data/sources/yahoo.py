@@ -1,7 +1,7 @@
 """Yahoo's daily bars as a source, through the session of yfinance, as traded.
 
-The chart is read as JSON rather than through `yfinance.download`, which makes one empty frame of ten kinds of failure, keeps bad
-replies in its memory, and retries at once. So errors are told apart here at the level of HTTP.
+The chart is read as JSON rather than through `yfinance.download`, which makes one empty frame of ten kinds of failure,
+keeps bad replies in its memory, and retries at once. So errors are told apart here at the level of HTTP.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -69,7 +70,8 @@ class YahooSource:
 
     def fetch(self, symbol: str, start: pd.Timestamp, end: pd.Timestamp, interval: str) -> History:
         if interval != "1d":
-            raise DataUnavailable(f"{symbol}: interval {interval!r} is not fetched", "pass interval='1d'", symbol=symbol)
+            what = f"{symbol}: interval {interval!r} is not fetched"
+            raise DataUnavailable(what, "pass interval='1d'", symbol=symbol)
         day = pd.Timedelta(days=1)
         query = {
             "period1": int((start - day).timestamp()),
@@ -85,20 +87,19 @@ class YahooSource:
             sleep=self._sleep,
             reraise=True,
         )
-        chart = patiently(self._chart, symbol, query)
-        return history_of(symbol, chart, start, end)
+        return patiently(self._attempt, symbol, start, end, query)
 
-    def _chart(self, symbol: str, query: dict[str, Any]) -> dict[str, Any]:
+    def _attempt(self, symbol: str, start: pd.Timestamp, end: pd.Timestamp, query: dict[str, Any]) -> History:
         reply = self._get(symbol, self._session.get, query)
         if reply.status_code in (401, 403):  # only then is the crumb worth its requests
             reply = self._get(symbol, YfData(session=self._session).get, query)
-        return _checked(symbol, reply)
+        return history_of(symbol, _checked(symbol, reply), start, end)
 
     def _get(self, symbol: str, get: Callable[..., Any], query: dict[str, Any]) -> Any:
         with self._lock:
             self.calls += 1
         try:
-            return get(CHART + symbol, params=query, timeout=self._timeout)
+            return get(CHART + quote(symbol), params=query, timeout=self._timeout)
         except Exception as error:  # curl_cffi and yfinance share no base class for what can fail on the wire
             raise _Passing(f"{symbol}: Yahoo was not reached ({type(error).__name__}: {error})", symbol) from error
 
@@ -139,25 +140,28 @@ def _seconds(header: str | None) -> float:
 
 
 def history_of(symbol: str, chart: dict[str, Any], start: pd.Timestamp, end: pd.Timestamp) -> History:
-    """Bars as traded from a chart, whose prices are adjusted for every later split; raises DataUnavailable if malformed."""
+    """Bars as traded from a chart, whose prices are adjusted for later splits; raises DataUnavailable if malformed."""
     try:
         meta, zone = chart["meta"], chart["meta"]["exchangeTimezoneName"]
         days = _session_days(chart.get("timestamp") or [], zone)
-        quote = chart["indicators"]["quote"][0]
-        block = np.array([[np.nan if x is None else x for x in quote.get(name) or []] for name in FIELDS], float)
+        quotes = chart["indicators"]["quote"][0]
+        block = np.array([[np.nan if x is None else x for x in quotes.get(name) or []] for name in FIELDS], float)
         events = _events(chart.get("events") or {}, zone)
         currency = str(meta["currency"])
         if block.shape != (len(FIELDS), len(days)):
             raise ValueError(f"{len(days)} dates for {block.shape} prices")
     except (ValueError, KeyError, TypeError, IndexError, ZeroDivisionError) as error:
         what = f"{symbol}: the chart cannot be read ({type(error).__name__}: {error})"
-        raise DataUnavailable(what, CURE, symbol=symbol) from error
+        raise _Passing(what, symbol) from error
+    if len(days) == 0:
+        raise _Passing(f"{symbol}: Yahoo sent a chart without a row", symbol)
     if zone not in EXCHANGES:
         raise DataUnavailable(
             f"{symbol}: no calendar for the zone {zone}", "bring the bars with Bars.from_frame", symbol=symbol
         )
     days, block, issues = cleaned(symbol, days, block)
-    split = np.array([events["split"][events["date"] > day].prod() for day in days])
+    products = np.append(np.cumprod(events["split"][::-1])[::-1], 1.0)
+    split = products[np.searchsorted(events["date"], days, "right")]
     traded = np.round(np.concatenate([block[:4] * split, np.round(block[4:] / split)]), 4)
     kept = (days >= start.to_datetime64()) & (days <= end.to_datetime64())
     inside = (events["date"] >= start.to_datetime64()) & (events["date"] <= end.to_datetime64())

@@ -15,6 +15,10 @@ class Broker(Protocol):
         """Books what happened since the last settled session, up to the last bar, and returns the new fills."""
         ...
 
+    def after(self, bars: Bars) -> Account:
+        """The account as `settle` would leave it; nothing is written."""
+        ...
+
     def account(self) -> Account:
         """Cash and positions after the last settled session, with the orders that wait."""
         ...

@@ -36,6 +36,9 @@ class CachedBroker:
         self.forget()
         return self.broker.settle(bars)
 
+    def after(self, bars: Bars) -> Account:
+        return self.broker.after(bars)
+
     def submit(self, order: Order) -> str:
         self.forget()
         try:

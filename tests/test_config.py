@@ -1,0 +1,53 @@
+"""A configuration that does not fit is said in one sentence: file, key, value, what is allowed."""
+
+import pytest
+
+from toolkit.cycle.config import read_config
+from toolkit.errors import ConfigError
+
+GOOD = "symbols: [AAPL, IBM]\n"
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("symbols: [AAPL\n", ["is not YAML at line 2"]),
+        ("- AAPL\n", ["holds list", "symbols: [AAPL, IBM]"]),
+        ("", ["holds NoneType"]),
+        ("cash: 1000.0\n", ["key 'symbols' is missing"]),
+        (GOOD + "simbols: 3\n", ["unknown key 'simbols'", "did you mean 'symbols'"]),
+        (GOOD + "risk: {max_positon: 0.2}\n", ["unknown key 'risk.max_positon'", "did you mean 'max_position'"]),
+        (GOOD + "symbols: []\n", ["symbols is []", "at least 1 item"]),
+        (GOOD + "symbols: [BRK/B]\n", ["BRK/B", "BRK-B"]),
+        (GOOD + "symbols: [../../x]\n", ["../../x"]),
+        (GOOD + "interval_minutes: -5\n", ["interval_minutes is -5", "greater than 0"]),
+        (GOOD + "cash: lots\n", ["cash is 'lots'", "valid number"]),
+        (GOOD + "cash: .nan\n", ["cash is nan"]),
+        (GOOD + "mode: live\n", ["mode is 'live'", "'replay' or 'paper'"]),
+        (GOOD + "risk: {max_position: -0.1}\n", ["risk.max_position is -0.1"]),
+        (GOOD + "cache: {ttl: 0}\n", ["cache.ttl is 0"]),
+        (GOOD + "account: ../x\n", ["account is '../x'"]),
+        (GOOD + "x: !!python/object/apply:os.system [echo]\n", ["is not YAML"]),
+    ],
+)
+def test_one_sentence_with_file_key_value_and_cure(tmp_path, text, said):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+    sentence = str(caught.value)
+    assert "c.yaml" in sentence and "\n" not in sentence and "; " in sentence
+    for part in said:
+        assert part in sentence
+
+
+def test_a_missing_file_is_said_too(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_config(tmp_path / "none.yaml")
+
+
+def test_overrides_win_and_folders_are_relative_to_the_file(tmp_path):
+    (tmp_path / "c.yaml").write_text(GOOD + "state: ../state\ncash: 5000\ncache: {directory: here}\n")
+    config = read_config(tmp_path / "c.yaml", cash=7000.0)
+    assert config.cash == 7000.0 and config.state == str(tmp_path / "../state")
+    assert config.cache.directory == str(tmp_path / "here")

@@ -1,0 +1,182 @@
+"""The engine: a replay from configuration to summary, and what goes wrong along the way."""
+
+import datetime as dt
+import logging
+import os
+import signal
+
+import pandas as pd
+import pytest
+
+from conftest import SYMBOLS
+from toolkit.cycle.config import checked_config
+from toolkit.cycle.engine import TradingEngine
+from toolkit.cycle.telemetry import PHASES, CycleRow, Telemetry
+from toolkit.data import ReplayClock, SampleSource
+from toolkit.errors import ConfigError, DataUnavailable, InvalidWindow, LedgerError, ToolkitError
+from toolkit.execution.audit import verify
+from toolkit.execution.ledger import Ledger
+
+SPRING = {"start": dt.date(2012, 2, 1), "end": dt.date(2012, 4, 30)}
+
+
+def close_of(day):
+    return pd.Timestamp(f"{day} 21:20", tz="UTC")
+
+
+def test_a_replay_of_the_bundled_prices_meets_no_denial_under_the_default_limits(values):
+    values.pop("risk")
+    engine = TradingEngine.from_values(**values)
+    summary = engine.run_continuous()
+    assert summary.cycles >= 250 and summary.denials == 0 and summary.orders > 20
+    assert summary.ended == "all cycles done" and verify(engine.ledger) == []
+    assert summary.final_equity == pytest.approx(engine.ledger.account().equity)
+
+
+def test_every_cycle_leaves_a_row_whose_phases_sum_to_its_total(values):
+    engine = TradingEngine.from_values(**values, **SPRING)
+    engine.run_continuous()
+    table = engine.telemetry.frame()
+    assert len(table) == len(engine.clock) == 62
+    assert (table[list(PHASES)].sum(axis=1) - table["total_cycle_time"]).abs().max() < 1e-9
+    assert table["cache_hit_rate"].between(0.0, 1.0).all()
+    assert table["api_calls"].tolist() == [len(SYMBOLS)] + [0] * 61
+
+
+def test_a_second_run_on_the_same_cache_asks_the_source_for_nothing(values):
+    first = TradingEngine.from_values(**values, **SPRING)
+    one = first.run_continuous()
+    first.close()
+    second = TradingEngine.from_values(**values, **SPRING)
+    two = second.run_continuous()
+    assert second.source.calls == 0 and two.api_calls_per_cycle == 0.0
+    assert (two.final_equity, two.fills) == (one.final_equity, one.fills)
+
+
+def test_the_benchmark_holds_equal_parts_of_what_had_a_price_at_the_start(values, bundled):
+    engine = TradingEngine.from_values(**values, **SPRING)
+    summary = engine.run_continuous()
+    close = bundled.close.loc["2012-02-01":"2012-04-30"].drop(columns="FB")  # FB was listed in May
+    assert summary.benchmark_return == pytest.approx((close.iloc[-1] / close.iloc[0] - 1.0).mean(), rel=1e-12)
+
+
+def test_a_preview_trades_nothing_and_says_what_the_next_cycle_does(values):
+    engine = TradingEngine.from_values(**values)
+    preview = engine.preview()
+    assert engine.ledger.frame("intents").empty and not preview.done
+    report = engine.run_cycle()
+    assert {(o.id, o.qty) for o in preview.orders} == {(o.id, o.qty) for o in report.turn.orders} != set()
+    assert engine.preview().done
+    assert "no opinion yet" in preview.frame().loc["FB", "why"]
+    assert "cut by MAX_POSITION" in preview.frame().loc["IBM", "why"]
+
+
+def test_paper_resumes_its_account_and_a_replay_opens_a_fresh_one(values):
+    values |= {"mode": "paper", "account": "mine"}
+    clocks = [ReplayClock([close_of(day)]) for day in ("2012-03-01", "2012-03-02")]
+    config = checked_config(values)
+    first = TradingEngine(config, clock=clocks[0])
+    orders = first.run_cycle().orders
+    first.close()
+    second = TradingEngine(config, clock=clocks[1])
+    report = second.run_cycle()
+    assert orders > 0 and report.fills == orders
+    assert second.folder.name == "paper-mine" and len(second.telemetry) == 2
+    replays = {TradingEngine.from_values(**{**values, "mode": "replay"}).folder.name for _ in range(2)}
+    assert len(replays) == 2
+
+
+def test_ctrl_c_ends_the_loop_and_the_summary_still_comes(values):
+    engine = TradingEngine.from_values(**values)
+
+    def interrupt(report):
+        if report.cycle == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    summary = engine.run_continuous(on_cycle=interrupt)
+    assert summary.cycles == 5 and summary.ended == "stopped by hand" and verify(engine.ledger) == []
+
+
+def test_caches_are_counted_and_cleared(values):
+    engine = TradingEngine.from_values(**values)
+    engine.run_cycle()
+    stats = engine.get_cache_stats()
+    assert stats["total_requests"] > 0 and stats["hit_rate"] + stats["miss_rate"] == pytest.approx(1.0)
+    engine.preview()
+    assert engine.signal_generator.stats()["hits"] == 1
+    engine.data_cache.clear()
+    engine.signal_generator.clear_cache()
+    engine.preview()
+    assert engine.source.calls == 2 * len(SYMBOLS)
+
+
+class Deaf(SampleSource):
+    """A source that does not answer for IBM, or for nobody."""
+
+    lost = {"IBM"}
+
+    def fetch(self, symbol, start, end, interval="1d"):
+        if symbol in self.lost:
+            raise DataUnavailable(f"{symbol}: no answer", "try again", symbol=symbol)
+        return super().fetch(symbol, start, end, interval)
+
+
+def test_the_other_symbols_go_on_when_one_fails(values):
+    engine = TradingEngine(checked_config(values), source=Deaf())
+    report = engine.run_cycle()
+    assert report.orders > 0 and "IBM: no answer" in str(report)
+    assert "IBM" not in {o.symbol for o in report.turn.orders}
+
+
+def test_a_loop_in_which_nothing_works_gives_up_after_five_cycles(values, caplog):
+    source = Deaf()
+    source.lost = set(SYMBOLS)
+    engine = TradingEngine(checked_config(values), source=source)
+    with caplog.at_level(logging.WARNING), pytest.raises(DataUnavailable):
+        engine.run_continuous()
+    assert sum("cycle failed" in r.message for r in caplog.records) == 5
+    with pytest.raises(ToolkitError, match="no cycle has run"):
+        engine.summary()
+
+
+@pytest.mark.parametrize(
+    "change, error, said",
+    [
+        ({"strategy": {"name": "magic"}}, ConfigError, "use one of trend_and_rsi"),
+        ({"strategy": {"name": "trend_and_rsi", "parameters": {"fasst": 5}}}, ConfigError, "fasst"),
+        ({"sizing": {"name": "equal_weight", "parameters": {"gros": 1}}}, ConfigError, "gros"),
+        ({"start": dt.date(2013, 3, 1), "end": dt.date(2012, 3, 1)}, ConfigError, "no session from start 2013-03-01"),
+        ({"state": "/proc/nowhere"}, LedgerError, "cannot be written"),
+        ({"cache": {"directory": "/proc/nowhere"}}, ToolkitError, "/proc/nowhere"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_the_start(values, change, error, said):
+    with pytest.raises(error, match=said):
+        TradingEngine.from_values(**{**values, **change})
+
+
+def test_a_window_of_zero_is_a_typed_error(values):
+    values["strategy"] = {"name": "trend_and_rsi", "parameters": {"fast": 0}}
+    engine = TradingEngine.from_values(**values)
+    with pytest.raises(InvalidWindow, match="fast"):
+        engine.run_cycle()
+
+
+def test_telemetry_survives_a_restart_and_an_unwritable_place(tmp_path, caplog):
+    row = CycleRow(session="2012-03-01", orders=3, bars_hits=4, bars_misses=1)
+    kept = Telemetry(tmp_path / "t.sqlite")
+    kept.write(row)
+    kept.close()
+    again = Telemetry(tmp_path / "t.sqlite").frame()
+    assert again["orders"].tolist() == [3] and again["cache_hit_rate"].tolist() == [0.8]
+    with caplog.at_level(logging.WARNING):
+        lost = Telemetry(tmp_path / "none" / "t.sqlite")
+        lost.write(row)
+    assert len(lost.frame()) == 1 and "stays in memory" in caplog.text
+
+
+def test_the_exported_ledger_is_a_whole_copy(values, tmp_path):
+    engine = TradingEngine.from_values(**values, **SPRING)
+    engine.run_continuous()
+    copy = Ledger.read(engine.export(tmp_path / "out"))
+    assert verify(copy) == [] and copy.account().cash == engine.ledger.account().cash
