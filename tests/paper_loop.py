@@ -13,12 +13,18 @@ from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
 from toolkit.risk.sizing import equal_weight
 
-bars, sizing = random_bars(int(sys.argv[2])), equal_weight()
-ledger = Ledger.open(Path(sys.argv[1]), account="t", mode="paper", cash=50_000.0)
-for session in bars.index:
-    if ledger.cycle_status(str(session)) != "done":
-        known = bars.until(session)
-        scores = strategy(known)
-        turn(known, last_row(scores), last_row(sizing(scores, known)), key=str(session),
-             broker=PaperBroker(ledger, RULES), ledger=ledger, gate=Gate(LIMITS, RULES))  # fmt: skip
-        print(session, flush=True)
+
+def main(folder: str, seed: str) -> None:
+    bars, sizing = random_bars(int(seed)), equal_weight()
+    ledger = Ledger.open(Path(folder), account="t", mode="paper", cash=50_000.0)
+    for session in bars.index:
+        if ledger.cycle_status(str(session)) != "done":
+            known = bars.until(session)
+            scores = strategy(known)
+            turn(known, last_row(scores), last_row(sizing(scores, known)), key=str(session),
+                 broker=PaperBroker(ledger, RULES), ledger=ledger, gate=Gate(LIMITS, RULES))  # fmt: skip
+            print(session, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -98,8 +98,8 @@ def test_law_3_paper_with_restarts_equals_the_backtest_to_the_micro_unit(tmp_pat
             ledger = open_ledger()
         known = bars.until(session)
         scores = above_average(known)
-        done = turn(known, last_row(scores), last_row(sizing(scores, known)), key=str(session), broker=PaperBroker(ledger, limits),
-                    ledger=ledger, gate=Gate(LOOSE, limits))  # fmt: skip
+        done = turn(known, last_row(scores), last_row(sizing(scores, known)), key=str(session),
+                    broker=PaperBroker(ledger, limits), ledger=ledger, gate=Gate(LOOSE, limits))  # fmt: skip
         equity.append(ledger.account().equity)
         denied += len(done.denials)
     moved = ledger.frame("events").query("kind != 'transfer'")

@@ -143,7 +143,7 @@ class TradingEngine:
         ran = failures = 0
         self.ended = "all cycles done"
         try:
-            while (cycles is None or ran < cycles) and not self._over():
+            while not self._over() and (cycles is None or ran < cycles):
                 try:
                     report = self.run_cycle()
                     failures = 0
@@ -155,7 +155,8 @@ class TradingEngine:
                     if failures == 5:
                         raise
                 ran += 1
-                self.clock.sleep(pause)
+                if ran != cycles or isinstance(self.clock, ReplayClock):
+                    self.clock.sleep(pause)
         except KeyboardInterrupt:
             self.ended = "stopped by hand"
         return self.summary()

@@ -34,4 +34,6 @@ def fetch_all(
         return
     threads = joblib.Parallel(n_jobs=n_jobs, backend="threading", return_as="generator_unordered")
     arriving = threads(joblib.delayed(attempt)(symbol) for symbol in symbols)
-    yield from tqdm(arriving, total=len(symbols), desc="fetching bars", unit="symbol", delay=0.5, leave=False)
+    # A single wave of threads is over at once, and a bar that only sometimes shows would change a notebook's outputs.
+    alone = len(symbols) <= n_jobs
+    yield from tqdm(arriving, total=len(symbols), desc="fetching bars", unit="symbol", leave=False, disable=alone)

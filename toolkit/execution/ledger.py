@@ -160,8 +160,12 @@ class Ledger:
                orders: Iterable[tuple[str, str, int]]) -> None:  # fmt: skip
         """Books what happened up to `session`: events, the state of positions, and (order, status, rest) of orders."""
         with self.transaction() as db:
-            for e in events:
-                self._book(db, e)
+            rows = [(e.id, e.session, e.kind, e.symbol, e.order, e.qty, e.cash, e.fee, e.price) for e in events]
+            db.executemany(
+                "INSERT INTO events(id, session, kind, symbol, order_id, qty, cash, fee, price) VALUES (?,?,?,?,?,?,?,?,?)",
+                rows,
+            )
+            db.execute("UPDATE account SET cash = cash + ?", (sum(row[6] for row in rows),))
             db.executemany(
                 "INSERT INTO positions VALUES (?,?,?,?,?) ON CONFLICT(symbol) DO UPDATE SET qty=excluded.qty,"
                 " entry=excluded.entry, mark=excluded.mark, score=excluded.score",
@@ -226,14 +230,6 @@ class Ledger:
             raise LedgerError(f"order {order} cannot go from {before} to {status}", "look at the events of the order")
         db.execute("UPDATE intents SET status = ? WHERE id = ?", (status, order))
         db.execute("INSERT INTO order_events(id, before, after, detail) VALUES (?,?,?,?)", (order, before, status, detail))
-
-    def _book(self, db: sqlite3.Connection, e: Event) -> None:
-        row = (e.id, e.session, e.kind, e.symbol, e.order, e.qty, e.cash, e.fee, e.price)
-        db.execute(
-            "INSERT INTO events(id, session, kind, symbol, order_id, qty, cash, fee, price) VALUES (?,?,?,?,?,?,?,?,?)",
-            row,
-        )
-        db.execute("UPDATE account SET cash = cash + ?", (e.cash,))
 
     # ---------------------------------------------------------------------------------------------- looking at it again
     def frame(self, table: str) -> pd.DataFrame:
