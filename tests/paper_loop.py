@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from conftest import random_bars
 from test_turn import LIMITS, RULES, strategy
 
+from conftest import random_bars
 from toolkit.cycle.engine import last_row
 from toolkit.cycle.turn import turn
 from toolkit.execution.brokers.paper import PaperBroker
