@@ -57,8 +57,10 @@ class Config(BaseModel):
     cash: Positive = 100_000.0
     symbols: Symbols
     source: Literal["sample", "yahoo"] = "sample"
+    calendar: str = "XNYS"
     start: dt.date | None = None
     end: dt.date | None = None
+    anchor: dt.date | None = None
     interval_minutes: Positive = 5.0
     strategy: Named = Named(name="trend_and_rsi")
     sizing: Named = Named(name="equal_weight")

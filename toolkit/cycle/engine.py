@@ -17,6 +17,7 @@ from toolkit.cycle.report import CycleReport, RunSummary
 from toolkit.cycle.telemetry import CycleRow, Telemetry
 from toolkit.cycle.turn import plan, turn
 from toolkit.data import (
+    ANCHOR,
     BarCache,
     Bars,
     Calendar,
@@ -58,11 +59,11 @@ class TradingEngine:
     def __init__(self, config: Config, *, strategy: Strategy | None = None, sizing: Sizing | None = None,
                  source: Source | None = None, clock: Clock | None = None) -> None:  # fmt: skip
         self.config = config
-        self.calendar = Calendar("XNYS")
         self.source: Source = source or (SampleSource() if config.source == "sample" else YahooSource())
         self.clock: Clock = clock or self._clock()
         cache = BarCache(config.cache.directory, max_size=config.cache.max_size)
-        self.data_cache = MarketData(self.source, cache, self.clock, ttl=config.cache.ttl)
+        anchor = ANCHOR if config.anchor is None else pd.Timestamp(config.anchor)
+        self.data_cache = MarketData(self.source, cache, self.clock, ttl=config.cache.ttl, anchor=anchor)
         self.signal_generator = SignalGenerator(strategy or _named(STRATEGIES, config.strategy, "strategy"), clock=self.clock)
         self.sizing = sizing or _made(SIZINGS, config.sizing, "sizing")
         band = float("inf") if config.band is None else config.band
@@ -73,6 +74,7 @@ class TradingEngine:
         self.broker = CachedBroker(PaperBroker(self.ledger, self.rules), self.clock)
         self.gate = Gate(limits, self.rules)
         self.telemetry = Telemetry(self.folder / "telemetry.sqlite")
+        self._start = len(self.telemetry), self.ledger.account().equity  # of this run: earlier cycles, dollars
         self._held: dict[str, tuple[float, float]] = {}  # of the benchmark: shares and last price
         self.ended = "not run yet"
 
@@ -129,7 +131,7 @@ class TradingEngine:
     def cycle_key(self, bars: Bars) -> str:
         """Strategy, session and the instant of its close: never the time of the run."""
         session = bars.index[-1]
-        (close,) = self.calendar.closes_between(session, session)
+        (close,) = Calendar(bars.calendar).closes_between(session, session)
         return f"{self.signal_generator.name}|{session:%Y-%m-%d}|{close:%H:%M}"
 
     # ----------------------------------------------------------------------------------------------------- many cycles
@@ -164,13 +166,14 @@ class TradingEngine:
     @property
     def cycles_left(self) -> int | None:
         """Cycles of the replay that were not run yet; None in real time, which has no end."""
-        return len(self.clock) - len(self.telemetry) if isinstance(self.clock, ReplayClock) else None
+        return len(self.clock) - len(self.telemetry) + self._start[0] if isinstance(self.clock, ReplayClock) else None
 
     def summary(self) -> RunSummary:
-        """The run so far in a dozen numbers."""
-        if not len(self.telemetry):
+        """This run so far in a dozen numbers; earlier runs of the same account are in its telemetry."""
+        earlier, equity = self._start
+        if len(self.telemetry) == earlier:
             raise ToolkitError("no cycle has run", "call run_cycle() or run_continuous() first")
-        return RunSummary.of(self.telemetry.frame(), self.config.cash, self.ended)
+        return RunSummary.of(self.telemetry.frame().iloc[earlier:], equity, self.ended)
 
     def get_cache_stats(self) -> dict[str, float]:
         """hit_rate and miss_rate as fractions and total_requests as a count, over bars, indicators and account."""
@@ -198,8 +201,9 @@ class TradingEngine:
 
     def _missing(self, bars: Bars) -> int:
         """Sessions whose bars should be known by now and are not there."""
-        known = self.calendar.last_known(self.clock.now(), self.source.delay)
-        return known - int(self.calendar.positions(bars.index.to_numpy("M8[ns]")[-1:])[0])
+        exchange = Calendar(bars.calendar)
+        known = exchange.last_known(self.clock.now(), self.source.delay)
+        return known - int(exchange.positions(bars.index.to_numpy("M8[ns]")[-1:])[0])
 
     def _counts(self) -> dict[str, int]:
         bars, scores = self.data_cache.stats(), self.signal_generator.stats()
@@ -221,7 +225,7 @@ class TradingEngine:
         if self.config.mode == "paper":
             return SystemClock()
         start, end = self.config.start or "2012-02-01", self.config.end or "2013-03-01"
-        closes = self.calendar.closes_between(str(start), str(end))
+        closes = Calendar(self.config.calendar).closes_between(str(start), str(end))
         if not closes:
             raise ConfigError(f"there is no session from start {start} to end {end}", "choose a start before the end")
         return ReplayClock([close + self.source.delay for close in closes])

@@ -93,8 +93,8 @@ class RunSummary:
     ended: str
 
     @classmethod
-    def of(cls, telemetry: pd.DataFrame, cash: float, ended: str) -> RunSummary:
-        """The summary of a run's telemetry; `cash` is the account's first transfer in dollars."""
+    def of(cls, telemetry: pd.DataFrame, start: float, ended: str) -> RunSummary:
+        """The summary of a run's telemetry; `start` is the equity before its first cycle, in dollars."""
         looks = telemetry.filter(regex="_(hits|misses)$").sum()
         hits = looks.filter(regex="_hits$").sum()
         times, held = telemetry["total_cycle_time"], telemetry["benchmark"]
@@ -106,7 +106,7 @@ class RunSummary:
             fills=int(telemetry["fills"].sum()),
             denials=int(telemetry["denials"].sum()),
             final_equity=float(telemetry["equity"].iloc[-1]),
-            total_return=float(telemetry["equity"].iloc[-1] / cash - 1.0),
+            total_return=float(telemetry["equity"].iloc[-1] / start - 1.0),
             benchmark_return=float(held.iloc[-1] / held.iloc[0] - 1.0),
             hit_rate=float(hits / looks.sum()) if looks.sum() else 0.0,
             api_calls_per_cycle=float(telemetry["api_calls"].mean()),
