@@ -1,5 +1,7 @@
 """Bundled prices and random markets that the tests share."""
 
+import signal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +18,14 @@ def bundled(tmp_path_factory) -> Bars:
     cache = BarCache(tmp_path_factory.mktemp("bars"))
     clock = ReplayClock([pd.Timestamp("2013-03-02", tz="UTC")])
     return MarketData(SampleSource(), cache, clock).bars(SYMBOLS)
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard():
+    """A process started in the background ignores SIGINT; the tests that send it must not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
