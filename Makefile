@@ -43,5 +43,5 @@ notebooks: .venv/ok  ## run the notebooks afresh and keep clean outputs for a co
 bench: .venv/ok  ## measure against the references, side by side
 	$(BIN)/python -m benchmarks.cycle
 
-clean:           ## remove the virtual environment and what runs left
-	rm -rf .venv runs state *.egg-info .pytest_cache .mypy_cache .ruff_cache
+clean:           ## remove the virtual environment, caches and runs/; state/ (your accounts) stays
+	rm -rf .venv runs *.egg-info .pytest_cache .mypy_cache .ruff_cache

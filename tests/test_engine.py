@@ -12,8 +12,8 @@ from conftest import SYMBOLS
 from toolkit.cycle.config import checked_config
 from toolkit.cycle.engine import TradingEngine
 from toolkit.cycle.telemetry import PHASES, CycleRow, Telemetry
-from toolkit.data import ReplayClock, SampleSource
-from toolkit.errors import ConfigError, DataUnavailable, InvalidWindow, LedgerError, ToolkitError
+from toolkit.data import Calendar, ReplayClock, SampleSource
+from toolkit.errors import ConfigError, DataUnavailable, InvalidParameter, InvalidWindow, LedgerError, ToolkitError
 from toolkit.execution.audit import verify
 from toolkit.execution.ledger import Ledger
 
@@ -53,11 +53,12 @@ def test_a_second_run_on_the_same_cache_asks_the_source_for_nothing(values):
     assert (two.final_equity, two.fills) == (one.final_equity, one.fills)
 
 
-def test_the_benchmark_holds_equal_parts_of_what_had_a_price_at_the_start(values, bundled):
-    engine = TradingEngine.from_values(**values, **SPRING)
+def test_the_benchmark_holds_equal_parts_and_the_part_of_a_symbol_not_yet_listed_is_cash(values, bundled):
+    engine = TradingEngine.from_values(**values, start=dt.date(2012, 2, 1), end=dt.date(2012, 6, 29))
     summary = engine.run_continuous()
-    close = bundled.close.loc["2012-02-01":"2012-04-30"].drop(columns="FB")  # FB was listed in May
-    assert summary.benchmark_return == pytest.approx((close.iloc[-1] / close.iloc[0] - 1.0).mean(), rel=1e-12)
+    close = bundled.close.loc["2012-02-01":"2012-06-29"]
+    returns = close.iloc[-1] / close.bfill().iloc[0] - 1.0  # FB from its listing on 2012-05-18
+    assert close["FB"].isna().any() and summary.benchmark_return == pytest.approx(returns.mean(), rel=1e-12)
 
 
 def test_a_preview_trades_nothing_and_says_what_the_next_cycle_does(values):
@@ -135,8 +136,7 @@ def test_a_loop_in_which_nothing_works_gives_up_after_five_cycles(values, caplog
     with caplog.at_level(logging.WARNING), pytest.raises(DataUnavailable):
         engine.run_continuous()
     assert sum("cycle failed" in r.message for r in caplog.records) == 5
-    with pytest.raises(ToolkitError, match="no cycle has run"):
-        engine.summary()
+    assert engine.summary().cycles == 0 and "none" in str(engine.summary())
 
 
 @pytest.mark.parametrize(
@@ -180,3 +180,80 @@ def test_the_exported_ledger_is_a_whole_copy(values, tmp_path):
     engine.run_continuous()
     copy = Ledger.read(engine.export(tmp_path / "out"))
     assert verify(copy) == [] and copy.account().cash == engine.ledger.account().cash
+
+
+def test_a_resumed_account_is_summed_up_from_where_it_stood_and_its_benchmark_goes_on(values, caplog):
+    config = checked_config(values | {"mode": "paper"})
+    days = [close_of(day) for day in ("2012-03-01", "2012-03-02", "2012-03-05", "2012-03-06")]
+    whole = TradingEngine(checked_config(values | {"mode": "paper", "account": "whole"}), clock=ReplayClock(days))
+    whole.run_continuous()
+    for part in (days[:2], days[2:]):
+        engine = TradingEngine(config, clock=ReplayClock(part))
+        before = engine.ledger.account().equity
+        summary = engine.run_continuous()
+        assert summary.cycles == 2 and summary.total_return == pytest.approx(summary.final_equity / before - 1.0)
+        engine.close()
+    assert engine.telemetry.frame()["equity"].tolist() == whole.telemetry.frame()["equity"].tolist()
+    assert engine.telemetry.frame()["benchmark"].iloc[2] == pytest.approx(whole.telemetry.frame()["benchmark"].iloc[1])
+    with caplog.at_level(logging.WARNING):
+        fresh = checked_config(values | {"mode": "paper", "account": "new"})
+        TradingEngine(fresh, clock=ReplayClock(days)).close()
+        TradingEngine(checked_config(fresh.model_dump() | {"cash": 5e4}), clock=ReplayClock(days)).close()
+    assert "cash in the configuration is ignored" in caplog.text
+
+
+def test_running_the_cell_that_makes_the_engine_twice_takes_over(values):
+    config, clock = checked_config(values | {"mode": "paper"}), ReplayClock([close_of("2012-03-01")])
+    first = TradingEngine(config, clock=clock)
+    second = TradingEngine(config, clock=clock)
+    assert second.run_cycle().orders > 0
+    with pytest.raises(LedgerError, match="was closed"):
+        first.run_cycle()
+    second.close()
+    with pytest.raises(LedgerError, match="was closed"):
+        second.ledger.account()
+
+
+def test_nothing_is_planned_once_the_next_open_has_passed(values):
+    config = checked_config(values | {"mode": "paper"})
+    afternoon = pd.Timestamp("2012-03-02 19:59", tz="UTC")  # the last known close is of March 1
+    engine = TradingEngine(config, clock=ReplayClock([afternoon, close_of("2012-03-02")]))
+    report = engine.run_cycle()
+    assert report.orders == 0 and "next open has passed" in str(report) and engine.ledger.frame("intents").empty
+    engine.clock.advance()
+    assert engine.run_cycle().orders > 0
+
+
+def test_a_symbol_taken_out_of_the_list_is_still_marked_and_paid_its_dividends(values):
+    days = Calendar("XNYS").closes_between("2012-07-02", "2012-08-20")
+    kept = TradingEngine(checked_config(values | {"mode": "paper", "account": "kept"}), clock=ReplayClock(days))
+    left = {"symbols": [s for s in SYMBOLS if s != "AAPL"]}
+    kept.run_continuous(cycles=27)  # to 2012-08-08; AAPL pays on the 9th
+    assert kept.ledger.account().positions["AAPL"].qty > 0
+    config = checked_config(values | left | {"mode": "paper", "account": "kept"})
+    without = TradingEngine(config, clock=ReplayClock(days[27:]))
+    without.run_continuous()
+    account, paid = without.ledger.account(), without.ledger.frame("events").query("kind == 'dividend'")
+    assert "AAPL" in set(paid["symbol"]) and account.positions["AAPL"].seen == account.session
+
+
+def test_a_cycle_is_named_by_strategy_session_and_close_never_by_the_time_of_the_run(values, bundled):
+    keys = []
+    for time in ("21:20", "23:59"):
+        clock = ReplayClock([pd.Timestamp(f"2012-11-23 {time}", tz="UTC")])
+        engine = TradingEngine(checked_config(values), clock=clock)
+        keys.append(engine.cycle_key(bundled.until("2012-11-23")))
+    assert keys == ["trend_and_rsi()|2012-11-23|18:00"] * 2  # the day after Thanksgiving closes early
+
+
+def test_bars_that_end_before_the_session_that_is_due_are_stale(values):
+    engine = TradingEngine(checked_config(values), clock=ReplayClock([pd.Timestamp("2013-03-08 22:00", tz="UTC")]))
+    report = engine.run_cycle()
+    assert report.orders == 0 and (report.turn.late or {v.code for v in report.turn.denials} == {"STALE_DATA"})
+    assert engine._missing(engine.data_cache.bars(SYMBOLS)) == 5
+
+
+@pytest.mark.parametrize("bad", [{"interval_minutes": -5}, {"interval_minutes": "5"}, {"cycles": 0}, {"cycles": 2.5}])
+def test_a_loop_with_an_impossible_rhythm_is_refused(values, bad):
+    with pytest.raises(InvalidParameter, match=next(iter(bad))):
+        TradingEngine.from_values(**values).run_continuous(**bad)

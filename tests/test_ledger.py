@@ -6,11 +6,12 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from toolkit.errors import LedgerError, LedgerLocked, LedgerMismatch
+from toolkit.errors import InvalidParameter, LedgerError, LedgerLocked, LedgerMismatch
 from toolkit.execution.audit import verify
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Event, Intent, Order, Position, order_id
@@ -38,7 +39,7 @@ def test_a_fill_read_back_rebuilds_the_account(ledger):
     assert [o.qty for o in ledger.account().waiting] == [10 * UNIT]
     ledger.settle(DAY, [bought()], [Position("IBM", 10 * UNIT, 200.0, 201.0)], [(BUY.id, "FILLED", 0)])
     ledger.close()
-    again = Ledger.open(ledger.path.parent, account="demo", mode="paper", cash=0.0)
+    again = Ledger.open(ledger.path.parent, account="demo", mode="paper", cash=1.0)
     account = again.account()
     assert account.cash == (10_000 - 2_001) * UNIT and account.positions["IBM"].qty == 10 * UNIT
     assert account.equity == 10_000 - 2_001 + 2_010 and account.waiting == () and account.session == DAY
@@ -116,7 +117,7 @@ def test_verify_sees_cash_shares_and_states_that_were_tampered_with(ledger):
     ledger.plan("s|1", DAY, "bars", [Intent(BUY)], {})
     with sqlite3.connect(ledger.path) as other:
         other.execute("UPDATE account SET cash = cash + 1")
-        other.execute("INSERT INTO positions VALUES ('IBM', 1, 1.0, 1.0, 0.0)")
+        other.execute("INSERT INTO positions VALUES ('IBM', 1, 1.0, 1.0, 0.0, NULL)")
         other.execute("UPDATE intents SET status = 'FILLED'")
     said = "\n".join(verify(ledger))
     assert "cash is 10000000001" in said and "IBM: 1 micro-shares" in said and "is FILLED" in said
@@ -159,9 +160,25 @@ def test_what_was_acknowledged_survives_sigkill_and_nothing_is_half_written(tmp_
         child.send_signal(signal.SIGKILL)
         acknowledged |= {line.strip() for line in child.stdout if line.endswith("\n")}
         child.wait(timeout=30)
-        ledger = Ledger.open(tmp_path, account="demo", mode="paper", cash=0.0)
+        ledger = Ledger.open(tmp_path, account="demo", mode="paper", cash=1.0)
         assert verify(ledger) == []
         assert acknowledged <= set(ledger.frame("events")["order_id"])
         for o in ledger.orders_in("PLANNED") + ledger.orders_in("SENDING") + ledger.orders_in("ACCEPTED"):
             assert o.id not in acknowledged
         ledger.close()
+
+
+def test_commits_are_synced_and_written_ahead(ledger):
+    assert ledger._db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL: nothing acknowledged is lost with the power
+    assert ledger._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+@pytest.mark.parametrize("cash", [0.0, -5.0, float("nan"), float("inf"), 1e13, "lots"])
+def test_an_account_that_cannot_be_exact_is_refused(tmp_path, cash):
+    with pytest.raises(InvalidParameter, match="cash is"):
+        Ledger.open(tmp_path, account="demo", mode="paper", cash=cash)
+
+
+def test_a_copy_to_an_impossible_place_is_a_sentence(ledger):
+    with pytest.raises(LedgerError, match="cannot be written"):
+        ledger.copy_to(Path("/proc/nowhere/ledger.sqlite"))

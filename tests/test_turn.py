@@ -12,14 +12,16 @@ import pytest
 
 from conftest import random_bars
 from toolkit.cycle.backtest import backtest
-from toolkit.cycle.turn import ages, turn
+from toolkit.cycle.turn import ages, plan, turn
 from toolkit.data import ReplayClock
+from toolkit.errors import LedgerError
 from toolkit.execution.audit import verify
 from toolkit.execution.brokers.cached import CachedBroker
 from toolkit.execution.brokers.paper import PaperBroker
 from toolkit.execution.costs import Costs, Limits, rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
+from toolkit.execution.orders import Account, Position, order_id
 from toolkit.kernels.account import UNIT
 from toolkit.risk.sizing import equal_weight
 from toolkit.signals.indicators import sma
@@ -138,3 +140,121 @@ def test_paper_killed_at_random_instants_trades_exactly_as_the_backtest(tmp_path
 def strategy(bars):
     mean = sma(bars.close, 5)
     return (bars.close > mean).astype(float).where(mean.notna())
+
+
+class Answers(PaperBroker):
+    """A broker that answers as told, and says that it does not know or does know an order."""
+
+    reply, known = "ACCEPTED", None
+
+    def submit(self, order):
+        return self.reply
+
+    def find(self, order):
+        return self.known
+
+
+def test_an_unknown_answer_is_looked_up_by_id_and_stops_nothing(bars, ledger):
+    broker = Answers(ledger, RULES)
+    broker.reply = "UNKNOWN"
+    go(bars, ledger, 10, 0.5, broker)
+    assert ledger.frame("intents")["status"].tolist() == ["UNKNOWN"] and ledger.open_cycles() == []
+    go(bars, ledger, 11, 0.5, broker)
+    assert ledger.frame("intents")["status"].tolist() == ["UNKNOWN"]  # nobody knows it yet, and nothing was sent again
+    broker.known = "FILLED"
+    go(bars, ledger, 12, 0.5, broker)
+    assert ledger.frame("intents")["status"].tolist() == ["ACCEPTED"] and verify(ledger) == []
+
+
+def test_a_rejected_order_is_not_counted_as_sent_and_is_asked_for_again(bars, ledger):
+    broker = Answers(ledger, RULES)
+    broker.reply = "REJECTED"
+    first = go(bars, ledger, 10, 0.5, broker)
+    assert first.orders == () and [o.symbol for o in first.rejected] == ["S0"]
+    broker.reply = "ACCEPTED"
+    assert len(go(bars, ledger, 11, 0.5, broker).orders) == 1
+
+
+def test_an_order_that_the_broker_has_already_is_not_handed_in_again(bars, ledger):
+    with pytest.raises(KeyboardInterrupt):
+        go(bars, ledger, 10, 0.5, DiesAtSubmit(ledger, RULES))
+    has_it = DiesAtSubmit(ledger, RULES)
+    has_it.find = lambda order: "FILLED"
+    assert len(go(bars, ledger, 10, 0.5, has_it).orders) == 1
+    assert ledger.frame("intents")["status"].tolist() == ["ACCEPTED"]
+
+
+def test_the_gate_is_asked_again_just_before_sending(bars, ledger):
+    with pytest.raises(KeyboardInterrupt):
+        go(bars, ledger, 10, 0.5, DiesAtSubmit(ledger, RULES))
+    tight = Limits(max_order_notional=1.0)
+    again = turn(bars.until(bars.index[10]), ONE, {"S0": 0.5}, key="k10", broker=PaperBroker(ledger, RULES), ledger=ledger,
+                 gate=Gate(tight, rules(Costs(), tight)))  # fmt: skip
+    assert again.orders == () and [v.code for v in again.denials] == ["MAX_ORDER_NOTIONAL"]
+    assert ledger.frame("intents")["status"].tolist() == ["ABANDONED"]
+
+
+def test_a_session_that_lies_behind_is_not_traded_again(bars, ledger):
+    go(bars, ledger, 12, 0.5)
+    with pytest.raises(LedgerError, match="settled to"):
+        go(bars, ledger, 9, 0.5)
+    assert len(ledger.frame("intents")) == 1
+
+
+def test_a_cached_account_does_not_count_an_order_that_was_replaced(ledger):
+    market = random_bars(5, n_symbols=1, halts=False, actions=False)
+    block = market.traded.copy()
+    block[:, :, 11:14] = np.nan
+    frame = pd.DataFrame(block[:, 0].T, index=market.index, columns=["open", "high", "low", "close", "volume"])
+    halted = type(market).from_frame(frame, symbol="S0")
+    broker = CachedBroker(PaperBroker(ledger, RULES), ReplayClock([pd.Timestamp("2012-01-03", tz="UTC")]))
+    for t, score, weight in ((10, 1.0, 0.55), (12, 0.5, 0.5)):
+        done = turn(halted.until(halted.index[t]), {"S0": score}, {"S0": weight}, key=f"k{t}", broker=broker, ledger=ledger,
+                    gate=Gate(LIMITS, RULES))  # fmt: skip
+        assert done.denials == () and len(done.orders) == 1
+    assert ledger.frame("intents")["status"].tolist() == ["CANCELED", "ACCEPTED"]
+
+
+def shares_split_and_dividend(late):
+    """Two symbols; S0 splits 2:1 and pays 0.50 at bar 12, and its bars of 12 and 13 come `late` or in time."""
+    index = pd.bdate_range("2011-01-03", periods=20)
+    price = np.full(20, 100.0)
+    split = np.where(np.arange(20) >= 12, 50.0, 100.0)
+    frames = {s: pd.DataFrame({f: p for f in ("open", "high", "low", "close")} | {"volume": 1e6}, index=index)
+              for s, p in (("S0", split), ("S1", price))}  # fmt: skip
+    table = pd.DataFrame([(index[12], "S0", 2.0, 0.5)], columns=["date", "symbol", "split", "dividend"])
+    whole = random_bars(1).from_frame(frames, actions=table)
+    holed = {s: f.copy() for s, f in frames.items()}
+    holed["S0"].iloc[12:14] = np.nan
+    return whole, whole.from_frame(holed) if late else whole
+
+
+def test_a_split_and_dividend_whose_bars_come_late_are_booked_when_they_come(tmp_path):
+    accounts = []
+    for late in (False, True):
+        whole, first_seen = shares_split_and_dividend(late)
+        ledger = Ledger.open(tmp_path / str(late), account="t", mode="paper", cash=50_000.0)
+        for t in range(10, 16):
+            view = first_seen if t in (12, 13) else whole
+            turn(view.until(view.index[t]), {"S0": 1.0}, {"S0": 0.5}, key=f"k{t}", broker=PaperBroker(ledger, RULES),
+                 ledger=ledger, gate=Gate(LIMITS, RULES))  # fmt: skip
+        accounts.append(ledger.account())
+        assert verify(ledger) == []
+        ledger.close()
+    on_time, caught_up = accounts
+    assert on_time.positions["S0"].qty == caught_up.positions["S0"].qty > 0
+    assert on_time.cash == caught_up.cash and on_time.equity == caught_up.equity > 50_000
+
+
+def test_equity_below_zero_or_an_endless_weight_trades_nothing():
+    for weight, cash in ((np.inf, 50_000), (1e300, 50_000), (0.5, -50_000)):
+        account = Account("t", "paper", cash * UNIT, {"S0": Position("S0", 5 * UNIT, 10.0, 10.0)})
+        wish = plan({"S0": 1.0}, {"S0": weight}, account, RULES, "k", ["S0"])
+        assert wish.orders == ()
+
+
+def test_ids_differ_by_account_mode_cycle_symbol_side_and_leg():
+    base = ("a", "paper", "k", "S0", "buy", 0)
+    others = [("b", *base[1:]), ("a", "replay", *base[2:]), (*base[:2], "l", *base[3:]), (*base[:3], "S1", *base[4:]),
+              (*base[:4], "sell", 0), (*base[:5], 1)]  # fmt: skip
+    assert len({order_id(*parts) for parts in [base, *others]}) == 7

@@ -80,6 +80,13 @@ def summary(nb: NotebookNode) -> str:
     return "\n".join(text.strip("\n") for text in texts if text)
 
 
+def forget_outputs(nb: NotebookNode) -> None:
+    """Empties the code cells: one that does not run must not show what an earlier run left in it."""
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+
+
 def run(path: Path, texts: Mapping[str, str], every: float | None, out: Path) -> Run:
     """Runs the notebook with parameters as written in `texts`, and leaves it, its page and its exports in folder `out`.
 
@@ -98,6 +105,7 @@ def run(path: Path, texts: Mapping[str, str], every: float | None, out: Path) ->
     if "out" in known:
         values["out"] = str(folder)
     inject(nb, values)
+    forget_outputs(nb)
     executed = folder / path.name
 
     def save() -> None:
@@ -115,6 +123,7 @@ def run(path: Path, texts: Mapping[str, str], every: float | None, out: Path) ->
 def refresh(path: Path) -> Run:
     """Runs the notebook as it is and writes it back with its new outputs; one that does not reach its end stays as it was."""
     nb = read(path)
+    forget_outputs(nb)
     ending = execute(nb, path.resolve().parent, save=lambda: None)
     if ending.error or ending.stopped:
         return Run(ending, "", ())

@@ -16,7 +16,7 @@ from toolkit.errors import InvalidParameter
 EXAMPLE = """\
 examples:
   toolkit run notebooks/02_paper_trading.ipynb
-  toolkit run notebooks/02_paper_trading.ipynb -p cycles 20 -p symbols "['AAPL', 'IBM']"
+  toolkit run notebooks/02_paper_trading.ipynb -p cycles 20
   toolkit run notebooks/02_paper_trading.ipynb --every 5m
   toolkit run --in-place notebooks/*.ipynb
 

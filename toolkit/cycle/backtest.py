@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from toolkit.data import Bars
-from toolkit.errors import EmptyRange
+from toolkit.errors import EmptyRange, InvalidParameter
 from toolkit.execution.book import LIMIT_NAMES, prices, read_only
 from toolkit.execution.costs import Costs
+from toolkit.execution.orders import micro_cash
 from toolkit.kernels.account import DIVIDEND, FILLED, SPLIT, UNIT, Rules, new_book
 from toolkit.kernels.portfolio import walk
-from toolkit.risk.sizing import equal_weight
+from toolkit.risk.sizing import check_weights, equal_weight
+from toolkit.signals.memory import check_scores
 
 Sizing = Callable[[pd.DataFrame, Bars], pd.DataFrame]
 NAMES = {**LIMIT_NAMES, FILLED: "FILLED", DIVIDEND: "DIVIDEND", SPLIT: "SPLIT"}
@@ -43,16 +45,16 @@ def backtest(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, sizing: Sizin
     """
     rules = Rules(fee=Costs().fee_bps / 1e4, slippage=Costs().slippage_bps / 1e4) if rules is None else rules
     sizing = equal_weight() if sizing is None else sizing
-    scores = strategy(bars)
-    weights = sizing(scores, bars)
-    first = 0 if start is None else int(bars.index.searchsorted(pd.Timestamp(start)))
+    scores = check_scores(strategy(bars), bars)
+    weights = check_weights(sizing(scores, bars), bars)
+    first, opening = _position(bars, start), micro_cash(cash) / UNIT
     if first >= len(bars):
         raise EmptyRange(f"there is no bar from {start} on", f"start before {bars.index[-1]:%Y-%m-%d}")
     columns = [read_only(frame.to_numpy(dtype=float).T) for frame in (scores, weights)]
     market, actions = prices(bars, 0, len(bars.symbols)), read_only(bars.actions)
     equity, room = np.zeros(len(bars)), 4 * len(bars)
     while True:
-        book = new_book(len(bars.symbols), cash, room)
+        book = new_book(len(bars.symbols), opening, room)
         walk(first, len(bars), market, actions, *columns, book, rules, equity)
         needed = int(book.account[0]["records"])
         if needed <= room:
@@ -60,6 +62,13 @@ def backtest(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, sizing: Sizin
         room = needed  # the walk counts on beyond the end of its records: the second time all of them fit
     curve = pd.Series(equity[first:] / UNIT, index=bars.index[first:], name="equity")
     return Backtest(curve, _frame(book.records[:needed], bars))
+
+
+def _position(bars: Bars, start: pd.Timestamp | str | None) -> int:
+    try:
+        return 0 if start is None else int(bars.index.searchsorted(pd.Timestamp(start)))
+    except (ValueError, TypeError) as error:
+        raise InvalidParameter(f"start is {start!r}, which is no session date", "pass e.g. '2012-01-03'") from error
 
 
 def _frame(records: np.ndarray, bars: Bars) -> pd.DataFrame:

@@ -65,7 +65,7 @@ class Config(BaseModel):
     strategy: Named = Named(name="trend_and_rsi")
     sizing: Named = Named(name="equal_weight")
     whole_shares: bool = True
-    band: Positive | None = None
+    band: NotNegative | None = None
     costs: CostsSection = CostsSection()  # type: ignore[valid-type]
     risk: LimitsSection = LimitsSection()  # type: ignore[valid-type]
     cache: CacheConfig = CacheConfig()
@@ -88,6 +88,8 @@ def read_config(path: str | Path, **overrides: Any) -> Config:
         raise ConfigError(f"{path} cannot be read ({error})", "check the path") from error
     try:
         raw = yaml.safe_load(text)
+    except ValueError as error:  # a date such as 2012-02-30
+        raise ConfigError(f"{path} holds a value that cannot be ({error})", "mend the date or number") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -96,10 +98,11 @@ def read_config(path: str | Path, **overrides: Any) -> Config:
         raise ConfigError(f"{path} holds {type(raw).__name__}, not keys with values", "write e.g. `symbols: [AAPL, IBM]`")
     values = {**raw, **overrides}
     home = path.resolve().parent
-    values["state"] = str(home / str(values.get("state", "state")))
+    if isinstance(state := values.get("state", "state"), str):
+        values["state"] = str(home / Path(state).expanduser())
     cache = values.get("cache")
     if isinstance(cache, dict) and isinstance(cache.get("directory"), str):
-        values["cache"] = {**cache, "directory": str(home / cache["directory"])}
+        values["cache"] = {**cache, "directory": str(home / Path(cache["directory"]).expanduser())}
     return checked_config(values, str(path))
 
 

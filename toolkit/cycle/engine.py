@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from functools import partial
 from inspect import signature
@@ -11,11 +12,12 @@ from typing import Any
 
 import pandas as pd
 
+from toolkit.cycle.benchmark import HeldEqually
 from toolkit.cycle.config import Config, checked_config, read_config
 from toolkit.cycle.preview import Preview
 from toolkit.cycle.report import CycleReport, RunSummary
 from toolkit.cycle.telemetry import CycleRow, Telemetry
-from toolkit.cycle.turn import plan, turn
+from toolkit.cycle.turn import Plan, plan, turn
 from toolkit.data import (
     ANCHOR,
     BarCache,
@@ -29,13 +31,15 @@ from toolkit.data import (
     SystemClock,
 )
 from toolkit.data.sources.yahoo import YahooSource
-from toolkit.errors import ConfigError, ToolkitError
+from toolkit.errors import ConfigError, InvalidParameter, ToolkitError
+from toolkit.execution.book import owned
 from toolkit.execution.brokers.cached import CachedBroker
 from toolkit.execution.brokers.paper import PaperBroker
 from toolkit.execution.costs import rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
 from toolkit.risk import sizing as sizings
+from toolkit.risk.sizing import check_weights
 from toolkit.signals.memory import SignalGenerator
 from toolkit.signals.strategies import trend_and_rsi
 
@@ -75,8 +79,11 @@ class TradingEngine:
         self.gate = Gate(limits, self.rules)
         self.telemetry = Telemetry(self.folder / "telemetry.sqlite")
         self._start = len(self.telemetry), self.ledger.account().equity  # of this run: earlier cycles, dollars
-        self._held: dict[str, tuple[float, float]] = {}  # of the benchmark: shares and last price
-        self.ended = "not run yet"
+        if self._start[0] == 0 and self._start[1] != config.cash:
+            log.warning("account %s holds $%.2f, cash in the configuration is ignored", config.account, self._start[1])
+        before = self.telemetry.frame()["benchmark"]  # a resumed account goes on from its last value
+        self._benchmark = HeldEqually(config.symbols, float(before.iloc[-1]) if len(before) else self._start[1])
+        self.ended = "cycle by cycle"
 
     @classmethod
     def from_yaml(cls, path: str | Path, **overrides: Any) -> TradingEngine:
@@ -98,15 +105,16 @@ class TradingEngine:
         """Fetches, scores, sizes, trades; the same cycle a second time sends nothing."""
         before, lap = self._counts(), self.clock.monotonic
         start = lap()
-        bars = self._bars()
+        known = self._bars()
+        bars = self._scored(known)
         fetched = lap()
         scores = self.signal_generator.scores(bars)
         scored = lap()
-        weights = self.sizing(scores, bars)
+        weights = check_weights(self.sizing(scores, bars), bars)
         sized = lap()
         outcome = turn(
-            bars, last_row(scores), last_row(weights), key=self.cycle_key(bars), broker=self.broker, ledger=self.ledger,
-            gate=self.gate, missing=self._missing(bars),
+            known, last_row(scores), last_row(weights), key=self.cycle_key(bars), broker=self.broker, ledger=self.ledger,
+            gate=self.gate, missing=self._missing(known), late=self._late(known),
         )  # fmt: skip
         equity = self.broker.account().equity
         done = lap()
@@ -114,19 +122,20 @@ class TradingEngine:
             session=bars.index[-1].isoformat(), data_fetch_time=fetched - start, signal_generation_time=scored - fetched,
             risk_calculation_time=sized - scored, execution_time=done - sized, total_cycle_time=done - start,
             orders=len(outcome.orders), fills=len(outcome.fills), denials=len(outcome.denials), equity=equity,
-            benchmark=self._benchmark(bars), **{name: n - before[name] for name, n in self._counts().items()},
+            benchmark=self._benchmark.value(last_row(bars.close)),
+            **{name: n - before[name] for name, n in self._counts().items()},
         )  # fmt: skip
-        return CycleReport(self.telemetry.write(row), row, outcome, bars.issues)
+        return CycleReport(self.telemetry.write(row), row, outcome, known.issues)
 
     def preview(self) -> Preview:
         """What the next cycle would trade, and why; nothing is sent and nothing is written."""
-        bars = self._bars()
+        known = self._bars()
+        bars = self._scored(known)
         scores = self.signal_generator.scores(bars)
-        weights, key = self.sizing(scores, bars), self.cycle_key(bars)
-        account = self.broker.after(bars)
-        wish = plan(last_row(scores), last_row(weights), account, self.rules, key, bars.symbols)
-        return Preview(bars.index[-1], last_row(scores), last_row(weights), account, wish.orders + wish.cut,
-                       done=self.ledger.cycle_status(key) == "done")  # fmt: skip
+        weights, key = check_weights(self.sizing(scores, bars), bars), self.cycle_key(bars)
+        account, done = self.broker.after(known), self.ledger.cycle_status(key) == "done"
+        wish = Plan() if done else plan(last_row(scores), last_row(weights), account, self.rules, key, bars.symbols)
+        return Preview(bars.index[-1], last_row(scores), last_row(weights), account, wish.orders + wish.cut, done)
 
     def cycle_key(self, bars: Bars) -> str:
         """Strategy, session and the instant of its close: never the time of the run."""
@@ -141,7 +150,11 @@ class TradingEngine:
 
         A cycle that fails is logged and skipped; five failures in a row raise the last one.
         """
-        pause = 60.0 * (self.config.interval_minutes if interval_minutes is None else interval_minutes)
+        minutes = self.config.interval_minutes if interval_minutes is None else interval_minutes
+        if not (isinstance(minutes, (int, float)) and 0.0 < minutes < math.inf):
+            raise InvalidParameter(f"interval_minutes is {minutes!r}", "use a number above 0")
+        if cycles is not None and not (isinstance(cycles, int) and cycles > 0):
+            raise InvalidParameter(f"cycles is {cycles!r}", "use a whole number of at least 1, or None for no end")
         ran = failures = 0
         self.ended = "all cycles done"
         try:
@@ -158,7 +171,7 @@ class TradingEngine:
                         raise
                 ran += 1
                 if ran != cycles or isinstance(self.clock, ReplayClock):
-                    self.clock.sleep(pause)
+                    self.clock.sleep(60.0 * minutes)
         except KeyboardInterrupt:
             self.ended = "stopped by hand"
         return self.summary()
@@ -171,8 +184,6 @@ class TradingEngine:
     def summary(self) -> RunSummary:
         """This run so far in a dozen numbers; earlier runs of the same account are in its telemetry."""
         earlier, equity = self._start
-        if len(self.telemetry) == earlier:
-            raise ToolkitError("no cycle has run", "call run_cycle() or run_continuous() first")
         return RunSummary.of(self.telemetry.frame().iloc[earlier:], equity, self.ended)
 
     def get_cache_stats(self) -> dict[str, float]:
@@ -187,6 +198,9 @@ class TradingEngine:
         """Writes a copy of the ledger into `folder` and returns its path."""
         return self.ledger.copy_to(Path(folder) / "ledger.sqlite")
 
+    def __repr__(self) -> str:
+        return f"TradingEngine({self.config.mode}-{self.config.account}: {', '.join(self.config.symbols)})"
+
     def close(self) -> None:
         """Lets go of the ledger, so that another process may write it."""
         self.telemetry.close()
@@ -194,7 +208,20 @@ class TradingEngine:
 
     # --------------------------------------------------------------------------------------------------------- parts
     def _bars(self) -> Bars:
-        return self.data_cache.bars(self.config.symbols, ttl=self.config.cache.ttl)
+        """Bars of the symbols to trade, and of others that the account owns: their dividends and splits are booked too."""
+        others = owned(self.ledger.account()) - set(self.config.symbols)
+        return self.data_cache.bars([*self.config.symbols, *sorted(others)])
+
+    def _scored(self, bars: Bars) -> Bars:
+        """Bars of the symbols that the strategy is asked about."""
+        asked = [symbol for symbol in self.config.symbols if symbol in bars.symbols]
+        return bars if tuple(asked) == bars.symbols else bars.select(asked)
+
+    def _late(self, bars: Bars) -> bool:
+        """Whether the session after the last bar has opened."""
+        exchange = Calendar(bars.calendar)
+        last = int(exchange.positions(bars.index.to_numpy("M8[ns]")[-1:])[0])
+        return self.clock.now() >= exchange.open_instant(last + 1)
 
     def _over(self) -> bool:
         return isinstance(self.clock, ReplayClock) and self.clock.done
@@ -213,21 +240,14 @@ class TradingEngine:
             "account_hits": self.broker.hits, "account_misses": self.broker.misses,
         }  # fmt: skip
 
-    def _benchmark(self, bars: Bars) -> float:
-        """Dollars of the same cash in equal parts of the symbols that had a price at the first cycle, never traded."""
-        priced = {symbol: close for symbol, close in last_row(bars.close).items() if close == close}
-        if not self._held:
-            self._held = {symbol: (self.config.cash / len(priced) / close, close) for symbol, close in priced.items()}
-        self._held = {symbol: (n, priced.get(symbol, last)) for symbol, (n, last) in self._held.items()}
-        return sum(n * last for n, last in self._held.values())
-
     def _clock(self) -> Clock:
         if self.config.mode == "paper":
             return SystemClock()
         start, end = self.config.start or "2012-02-01", self.config.end or "2013-03-01"
         closes = Calendar(self.config.calendar).closes_between(str(start), str(end))
         if not closes:
-            raise ConfigError(f"there is no session from start {start} to end {end}", "choose a start before the end")
+            what = f"{self.config.calendar} has no session from start {start} to end {end}"
+            raise ConfigError(what, "choose a start before the end, and days that the calendar knows")
         return ReplayClock([close + self.source.delay for close in closes])
 
     def _folder(self) -> Path:
@@ -235,7 +255,7 @@ class TradingEngine:
         name = f"{self.config.mode}-{self.config.account}"
         if self.config.mode == "replay":
             name += f"-{SystemClock().now():%Y%m%dT%H%M%S%f}"
-        return Path(self.config.state) / name
+        return Path(self.config.state).resolve() / name
 
 
 def last_row(frame: pd.DataFrame) -> dict[str, float]:

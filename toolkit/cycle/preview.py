@@ -11,7 +11,7 @@ from toolkit.execution.orders import Account, Order
 from toolkit.kernels.account import UNIT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Preview:
     """Scores, weights and orders of the close of `session`; `done` says that this cycle has been traded already."""
 
@@ -40,12 +40,16 @@ class Preview:
         if score != score:
             return "no opinion yet"
         if order is None:
-            return "score as last traded" if score == traded else "already at the target"
+            return "score unchanged" if score == traded else "already at the target"
+        if traded != traded:
+            return "asked again: the last order did not reach the market"
         return f"score from {traded:g} to {score:g}" + (f", cut by {order.limit}" if order.limit else "")
 
     def __str__(self) -> str:
         state = "traded already" if self.done else "not sent"
         return f"preview of {self.session:%Y-%m-%d} ({state})\n{self.frame().round(4).to_string()}"
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         state = "traded already" if self.done else "not sent"

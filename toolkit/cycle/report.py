@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from html import escape
 
@@ -13,7 +14,7 @@ from toolkit.cycle.turn import Turn
 from toolkit.data.bars import Issue
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CycleReport:
     """One cycle: its number from 0, its telemetry, the orders in words, and what was degraded."""
 
@@ -57,6 +58,9 @@ class CycleReport:
         said = [str(order) for order in self.turn.orders]
         said += [f"no order for {o.symbol}: {o.side} cut to nothing by {o.limit}" for o in self.turn.cut]
         said += [str(verdict) for verdict in self.turn.denials] + [str(issue) for issue in self.issues]
+        said += [f"rejected by the broker: {order}" for order in self.turn.rejected]
+        if self.turn.late:
+            said.append("the next open has passed: nothing was planned, run between a close and the next open")
         if self.turn.repeated:
             said.append("this cycle had been traded before: nothing was sent")
         return said
@@ -68,12 +72,14 @@ class CycleReport:
         )
         return "\n  ".join([head, *self.lines()])
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         head, *rest = str(self).split("\n  ")
         return f"<b>{escape(head)}</b>" + "".join(f"<br>{escape(line)}" for line in rest)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunSummary:
     """A run in a dozen numbers; money in dollars, returns and rates as fractions, times in seconds."""
 
@@ -95,6 +101,9 @@ class RunSummary:
     @classmethod
     def of(cls, telemetry: pd.DataFrame, start: float, ended: str) -> RunSummary:
         """The summary of a run's telemetry; `start` is the equity before its first cycle, in dollars."""
+        if telemetry.empty:
+            never = pd.NaT
+            return cls(0, never, never, 0, 0, 0, start, 0.0, 0.0, 0.0, 0.0, math.nan, math.nan, ended)
         looks = telemetry.filter(regex="_(hits|misses)$").sum()
         hits = looks.filter(regex="_hits$").sum()
         times, held = telemetry["total_cycle_time"], telemetry["benchmark"]
@@ -117,8 +126,9 @@ class RunSummary:
 
     def rows(self) -> list[tuple[str, str]]:
         """Label and value, as printed."""
+        when = f"{self.first:%Y-%m-%d} to {self.last:%Y-%m-%d}" if self.cycles else ""
         return [
-            ("cycles", f"{self.cycles}, {self.first:%Y-%m-%d} to {self.last:%Y-%m-%d}; {self.ended}"),
+            ("cycles", f"{self.cycles}, {when}; {self.ended}" if self.cycles else f"none; {self.ended}"),
             ("orders, fills, denials", f"{self.orders}, {self.fills}, {self.denials}"),
             ("final equity", f"${self.final_equity:,.2f}"),
             ("return", f"{self.total_return:+.2%}"),
@@ -130,6 +140,8 @@ class RunSummary:
 
     def __str__(self) -> str:
         return "\n".join(f"{label:<31}{value}" for label, value in self.rows())
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         cells = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in self.rows())

@@ -33,13 +33,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Turn:
-    """What happened: fills since the last turn, orders handed in, verdicts that denied, and whether it had run before."""
+    """What happened: fills since the last turn, orders handed in, and what became of those that were not.
+
+    `repeated`: the cycle had run before. `late`: the open had passed at which its orders would fill. Both send nothing.
+    """
 
     fills: tuple[Fill, ...]
-    orders: tuple[Order, ...]
-    denials: tuple[Verdict, ...]
-    cut: tuple[Order, ...]
-    repeated: bool
+    orders: tuple[Order, ...] = ()
+    denials: tuple[Verdict, ...] = ()
+    cut: tuple[Order, ...] = ()
+    rejected: tuple[Order, ...] = ()
+    repeated: bool = False
+    late: bool = False
 
 
 def ages(bars: Bars, missing: int = 0) -> dict[str, int]:
@@ -80,13 +85,20 @@ def plan(scores: Mapping[str, float], weights: Mapping[str, float], account: Acc
 
 
 def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], *, key: str, broker: Broker,
-         ledger: Ledger, gate: Gate, missing: int = 0) -> Turn:  # fmt: skip
-    """Settles up to the last bar, then plans and sends the cycle `key`; a cycle that is done is left alone."""
+         ledger: Ledger, gate: Gate, missing: int = 0, late: bool = False) -> Turn:  # fmt: skip
+    """Settles up to the last bar, then plans and sends the cycle `key`; a cycle that is done is left alone.
+
+    `late`: the open at which orders of this close would fill has passed, so none is sent.
+    """
     fills = tuple(broker.settle(bars))
-    give_up_others(ledger, broker, key)
-    status, old = ledger.cycle_status(key), ages(bars, missing)
+    look_up(ledger, broker)
+    close_others(ledger, broker, "" if late else key)
+    status = ledger.cycle_status(key)
+    if status == "done" or late:
+        return Turn(fills, repeated=status == "done", late=late and status != "done")
     denials: tuple[Verdict, ...] = ()
     cut: tuple[Order, ...] = ()
+    old = ages(bars, missing)
     if status is None:
         account = broker.account()
         wish = plan(scores, weights, account, gate.rules, key, bars.symbols)
@@ -97,28 +109,44 @@ def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], 
         intents += [Intent(o, "CUT", o.limit) for o in cut]
         idle = not any(i.status == "PLANNED" for i in intents)
         ledger.plan(key, bars.index[-1], bars.fingerprint, intents, wish.scores or {}, wish.superseded, done=idle)
-        status = "done" if idle else "planned"
-    elif status == "done":
-        return Turn(fills, (), (), (), repeated=True)
-    sent: list[Order] = []
-    if status == "planned":
-        for order in ledger.orders_in("SENDING", key) + ledger.orders_in("PLANNED", key):
-            late = gate.review([order], broker.account(), old)[0]
-            if late.passed:
-                send(order, ledger, broker)
-                sent.append(order)
-            else:
-                denials += (late,)
-                give_up(order, ledger, str(late))
-        ledger.close_cycle(key)
-    return Turn(fills, tuple(sent), denials, cut, repeated=False)
+        if intents:
+            broker.forget()
+        if idle:
+            return Turn(fills, (), denials, cut)
+    orders, more, rejected = send_planned(ledger, broker, gate, key, old)
+    ledger.close_cycle(key)
+    return Turn(fills, orders, denials + more, cut, rejected)
 
 
-def send(order: Order, ledger: Ledger, broker: Broker) -> None:
+def send_planned(ledger: Ledger, broker: Broker, gate: Gate, key: str, old: Mapping[str, int]
+                 ) -> tuple[tuple[Order, ...], tuple[Verdict, ...], tuple[Order, ...]]:  # fmt: skip
+    """Passes what is planned through the gate once more and hands it in: orders sent, denials, rejected orders."""
+    sent, denials, rejected = [], [], []
+    for order in ledger.orders_in("SENDING", key) + ledger.orders_in("PLANNED", key):
+        verdict = gate.review([order], broker.account(), old)[0]
+        if not verdict.passed:
+            denials.append(verdict)
+            give_up(order, ledger, str(verdict))
+        elif send(order, ledger, broker) == "REJECTED":
+            rejected.append(order)
+        else:
+            sent.append(order)
+    return tuple(sent), tuple(denials), tuple(rejected)
+
+
+def send(order: Order, ledger: Ledger, broker: Broker) -> str:
     """Hands one order in, unless the broker has it already; each step is in the ledger before the next is taken."""
     ledger.move(order.id, "SENDING")
-    outcome = broker.find(order.id) or broker.submit(order)
+    outcome = "ACCEPTED" if broker.find(order.id) else broker.submit(order)
     ledger.move(order.id, outcome)
+    return outcome
+
+
+def look_up(ledger: Ledger, broker: Broker) -> None:
+    """Asks again for orders whose fate is unknown; what the broker has is accepted, and its fills come with settling."""
+    for order in ledger.orders_in("UNKNOWN"):
+        if broker.find(order.id):
+            ledger.move(order.id, "ACCEPTED", "found by its id")
 
 
 def give_up(order: Order, ledger: Ledger, reason: str) -> None:
@@ -128,14 +156,15 @@ def give_up(order: Order, ledger: Ledger, reason: str) -> None:
     ledger.move(order.id, "ABANDONED", reason)
 
 
-def give_up_others(ledger: Ledger, broker: Broker, key: str) -> None:
-    """Closes earlier cycles that a kill left open: what never arrived at the broker missed its open."""
+def close_others(ledger: Ledger, broker: Broker, key: str) -> None:
+    """Closes cycles other than `key` that a kill left open: what never arrived at the broker missed its open."""
     for cycle in ledger.open_cycles():
         if cycle == key:
             continue
         for order in ledger.orders_in("SENDING", cycle) + ledger.orders_in("PLANNED", cycle):
-            if (found := broker.find(order.id)) is not None:
-                ledger.move(order.id, found)
+            if broker.find(order.id):
+                ledger.move(order.id, "SENDING")
+                ledger.move(order.id, "ACCEPTED", "found by its id")
             else:
-                give_up(order, ledger, f"its open had passed when cycle {key} began")
+                give_up(order, ledger, "its open had passed before it was sent")
         ledger.close_cycle(cycle)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple, cast
 
@@ -38,6 +37,9 @@ class Issue(NamedTuple):
     code: str
     symbol: str
     message: str
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.symbol}: {self.message.removeprefix(self.symbol + ': ')}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,29 +142,29 @@ class Bars:
         """The instant from which each bar is known, UTC."""
         return pd.DatetimeIndex(self.whole.known[: len(self)]).tz_localize("UTC")
 
-    @cached_property
+    @property
     def open(self) -> pd.DataFrame:
-        """Adjusted opens, (n_bars, n_symbols), a view."""
+        """Adjusted opens, (n_bars, n_symbols), a view; the frame is yours."""
         return self._frame(self.adjusted[0])
 
-    @cached_property
+    @property
     def high(self) -> pd.DataFrame:
-        """Adjusted highs, (n_bars, n_symbols), a view."""
+        """Adjusted highs, (n_bars, n_symbols), a view; the frame is yours."""
         return self._frame(self.adjusted[1])
 
-    @cached_property
+    @property
     def low(self) -> pd.DataFrame:
-        """Adjusted lows, (n_bars, n_symbols), a view."""
+        """Adjusted lows, (n_bars, n_symbols), a view; the frame is yours."""
         return self._frame(self.adjusted[2])
 
-    @cached_property
+    @property
     def close(self) -> pd.DataFrame:
-        """Adjusted closes, (n_bars, n_symbols), a view."""
+        """Adjusted closes, (n_bars, n_symbols), a view; the frame is yours."""
         return self._frame(self.adjusted[3])
 
-    @cached_property
+    @property
     def volume(self) -> pd.DataFrame:
-        """Volumes in the shares of the anchor date, (n_bars, n_symbols), a view."""
+        """Volumes in the shares of the anchor date, (n_bars, n_symbols), a view; the frame is yours."""
         return self._frame(self.adjusted[4])
 
     def traded_frame(self, name: str) -> pd.DataFrame:
@@ -191,6 +193,8 @@ class Bars:
         Views only: the adjusted block and the chain of fingerprints are shared with this Bars.
         """
         time = pd.Timestamp(time)
+        if time is pd.NaT:
+            raise InvalidParameter("time is not a time (NaT or None)", "pass an instant or a session date")
         if time.tzinfo is None and self.interval != "1d":
             raise InvalidParameter(f"time {time} has no time zone", "intraday bars need a tz-aware instant")
         if time.tzinfo is None:

@@ -15,6 +15,7 @@ import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,6 +81,11 @@ class BarDisk(diskcache.Disk):
         except CorruptValue:
             _move(path, Path(self._directory).parent / "quarantine")
             raise
+        except FileNotFoundError:
+            raise
+        except OSError as error:  # too many open files, no permission: diskcache would take it for a missing value
+            cure = "raise the limit, or mend the permissions; nothing was dropped"
+            raise CacheUnusable(f"{path} cannot be opened ({error})", cure) from error
 
 
 class Entry(NamedTuple):
@@ -106,8 +112,7 @@ class BarCache:
     def _open(self) -> diskcache.Cache:
         place = self.directory / "index"
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            self.directory.chmod(0o700)
+            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
                 return _index(place)
             except sqlite3.OperationalError:
@@ -194,7 +199,7 @@ class BarCache:
                     if columns is not None:
                         self._set("bars:" + name, barfile.encoded(columns, {"name": name, **(meta or {})}))
                         bars = self._bars(name)
-                    self._set("fresh:" + name, json.dumps(record.record()))
+                    self._set("fresh:" + name, _sealed(record))
             except (OSError, sqlite3.Error, diskcache.Timeout) as error:
                 raise self._unusable("written", error) from error
             self._counts["writes"] += 1
@@ -264,9 +269,16 @@ def _index(place: Path) -> diskcache.Cache:
     )  # fmt: skip
 
 
+def _sealed(record: Freshness) -> str:
+    """The record as JSON behind its checksum: one changed digit of a year would keep stale bars fresh for ever."""
+    text = json.dumps(record.record())
+    return blake2b(text.encode(), digest_size=8).hexdigest() + text
+
+
 def _freshness(text: Any) -> Freshness | None:
     try:
-        return Freshness.from_record(json.loads(text)) if isinstance(text, str) else None
+        record = Freshness.from_record(json.loads(text[16:])) if isinstance(text, str) else None
+        return record if record is not None and _sealed(record) == text else None
     except (ValueError, TypeError, KeyError):
         return None
 

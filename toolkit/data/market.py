@@ -19,7 +19,7 @@ from toolkit.data.cache import BarCache, Entry
 from toolkit.data.calendar import Calendar
 from toolkit.data.clock import Clock, SystemClock
 from toolkit.data.fetch import fetch_all
-from toolkit.data.freshness import UNKNOWN, Freshness, freshness, unknown
+from toolkit.data.freshness import MISSING, UNKNOWN, Freshness, freshness, unknown
 from toolkit.data.series import Series, aligned, columns_of, joined, recorded, series_of, tail_start
 from toolkit.data.sources import Source
 from toolkit.data.sources.sample import SampleSource
@@ -140,7 +140,7 @@ class MarketData:
 
     def _remembered(self, symbol: str, entry: Entry) -> Served | ToolkitError:
         if entry.record is None or entry.record.state != UNKNOWN:
-            return Served(entry.bars) if entry.bars is not None else self._unknown(symbol)
+            return self._unknown(symbol) if entry.bars is None else _served(symbol, entry.bars, entry.record)
         if entry.bars is None:
             return self._unknown(symbol)
         gone = Issue(UnknownSymbol.code, symbol, "no longer known to the source; stored bars are served")
@@ -191,7 +191,7 @@ class MarketData:
         except CacheUnusable as error:
             log.warning("%s: %s", symbol, error)
             return Served(ColumnFile(columns, meta), (Issue(error.code, symbol, str(error)),))
-        return Served(stored.bars if stored.bars is not None else ColumnFile(columns, meta))
+        return _served(symbol, stored.bars if stored.bars is not None else ColumnFile(columns, meta), record)
 
     def _failed(
         self, symbol: str, error: ToolkitError, entry: Entry, interval: str, now: pd.Timestamp
@@ -236,6 +236,14 @@ class MarketData:
         with self._lock:
             self._assembled.clear()
             self.cache.clear(bars)
+
+
+def _served(symbol: str, bars: ColumnFile, record: Freshness | None) -> Served:
+    """The bars; with an issue while the one of a session that is over has not come yet."""
+    if record is None or record.state != MISSING or not record.misses:
+        return Served(bars)
+    message = f"the newest bar is due and has not come; asked again from {record.valid_until:%Y-%m-%d %H:%M} UTC"
+    return Served(bars, (Issue("MISSING", symbol, message),))
 
 
 def _fresh(entry: Entry, now: pd.Timestamp, ttl: pd.Timedelta | None) -> bool:

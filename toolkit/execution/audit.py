@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from toolkit.execution.ledger import NEXT, Ledger
+from toolkit.execution.ledger import Ledger
+from toolkit.execution.schema import NEXT
 
 
 def verify(ledger: Ledger) -> list[str]:

@@ -43,19 +43,31 @@ def read_only(values: np.ndarray) -> np.ndarray:
     return view
 
 
-def prices(bars: Bars, first: int, n_symbols: int) -> Prices:
-    """Traded prices of the bars from `first` on, each (n_symbols, n_bars); symbols beyond those of `bars` are NaN."""
-    block = bars.traded[:, :, first:]
+def prices(bars: Bars, start: int, n_symbols: int, begins: np.ndarray | None = None, first: int = 0) -> Prices:
+    """Traded prices of the bars from `start` on, each (n_symbols, n_bars); symbols beyond those of `bars` are NaN.
+
+    With `begins`, symbol n is NaN before bar begins[n], and no symbol has an open before bar `first`.
+    """
+    block = bars.traded[:, :, start:]
+    if begins is not None and start < first:
+        block = block.copy()
+        block[0, :, : first - start] = np.nan
+        for n in range(block.shape[1]):
+            block[:, n, : begins[n] - start] = np.nan
     if n_symbols > block.shape[1]:
         missing = np.full((block.shape[0], n_symbols - block.shape[1], block.shape[2]), np.nan)
         block = np.concatenate([block, missing], axis=1)
     return Prices(*(read_only(field) for field in block))
 
 
+def owned(account: Account) -> set[str]:
+    """Symbols that the account holds or waits for."""
+    return {s for s, p in account.positions.items() if p.qty} | {order.symbol for order in account.waiting}
+
+
 def book_symbols(account: Account, symbols: Sequence[str]) -> tuple[str, ...]:
-    """The symbols asked for, then others that the account holds or waits for: none is ever left out of a settlement."""
-    known = [s for s, p in account.positions.items() if p.qty] + [o.symbol for o in account.waiting]
-    return tuple(symbols) + tuple(sorted(set(known) - set(symbols)))
+    """The symbols asked for, then others that the account owns."""
+    return tuple(symbols) + tuple(sorted(owned(account) - set(symbols)))
 
 
 def to_book(account: Account, symbols: Sequence[str], records: int = 0) -> Book:
@@ -75,12 +87,26 @@ def to_book(account: Account, symbols: Sequence[str], records: int = 0) -> Book:
     return book
 
 
-def positions_of(book: Book, symbols: Sequence[str], before: Account) -> list[Position]:
+def last_seen(bars: Bars, n: int, begin: int, end: int) -> int | None:
+    """Last bar in [begin, end) at which symbol n has a price or an action; None if there is none."""
+    priced = begin + np.flatnonzero(~np.isnan(bars.traded[3, n, begin:end]))
+    acts = bars.actions["bar"][(bars.actions["symbol"] == n) & (bars.actions["bar"] >= begin) & (bars.actions["bar"] < end)]
+    found = [int(part[-1]) for part in (priced, acts) if len(part)]
+    return max(found, default=None)
+
+
+def positions_of(book: Book, symbols: Sequence[str], before: Account, bars: Bars) -> list[Position]:
     """What the book holds now, as values; symbols never seen with a price are left out."""
     found = []
-    for symbol, p in zip(symbols, book.positions, strict=True):
+    for n, (symbol, p) in enumerate(zip(symbols, book.positions, strict=True)):
         old = before.positions.get(symbol, Position(symbol))
+        at = (
+            last_seen(bars, n, 0 if old.seen is None else bars.index.searchsorted(old.seen), len(bars))
+            if n < len(bars.symbols)
+            else None
+        )
         if not math.isnan(p["mark"]):
             entry = float(p["entry"]) if p["qty"] else math.nan
-            found.append(replace(old, qty=int(p["qty"]), entry=entry, mark=float(p["mark"])))
+            seen = old.seen if at is None else bars.index[at]
+            found.append(replace(old, qty=int(p["qty"]), entry=entry, mark=float(p["mark"]), seen=seen))
     return found

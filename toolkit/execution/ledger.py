@@ -7,66 +7,32 @@ transaction checks, so that a process that slept through a take-over cannot writ
 from __future__ import annotations
 
 import logging
-import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import pandas as pd
 
 from toolkit.data.interrupts import deferred_interrupts
 from toolkit.data.locks import take_lock
 from toolkit.errors import LedgerError, LedgerLocked, LedgerMismatch
-from toolkit.execution.orders import Account, Event, Intent, Order, Position
+from toolkit.execution.orders import Account, Event, Intent, Order, Position, micro_cash
+from toolkit.execution.schema import NEXT, SCHEMA, SCHEMA_VERSION, nan, null, text, time_of
 from toolkit.kernels.account import UNIT
 
 log = logging.getLogger(__name__)
-SCHEMA_VERSION = 1
-SCHEMA = """
-CREATE TABLE account(name TEXT NOT NULL, mode TEXT NOT NULL, version INTEGER NOT NULL, epoch INTEGER NOT NULL,
-                     cash INTEGER NOT NULL, session TEXT) STRICT;
-CREATE TABLE positions(symbol TEXT PRIMARY KEY, qty INTEGER NOT NULL, entry REAL, mark REAL, score REAL) STRICT;
-CREATE TABLE cycles(key TEXT PRIMARY KEY, session TEXT NOT NULL, bars TEXT NOT NULL, status TEXT NOT NULL,
-                    equity INTEGER) STRICT;
-CREATE TABLE intents(id TEXT PRIMARY KEY, cycle TEXT NOT NULL REFERENCES cycles(key), symbol TEXT NOT NULL,
-                     side TEXT NOT NULL, qty INTEGER NOT NULL, reference REAL NOT NULL, wanted INTEGER NOT NULL,
-                     cut_by TEXT NOT NULL, status TEXT NOT NULL, rest INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;
-CREATE TABLE order_events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL REFERENCES intents(id), before TEXT NOT NULL,
-                          after TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
-CREATE TABLE events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session TEXT NOT NULL, kind TEXT NOT NULL,
-                    symbol TEXT, order_id TEXT REFERENCES intents(id), qty INTEGER NOT NULL, cash INTEGER NOT NULL,
-                    fee INTEGER NOT NULL, price REAL) STRICT;
-"""
-# Where an order may go from where it is; a denied or empty order never leaves its state.
-NEXT = {
-    "": {"PLANNED", "DENIED", "CUT"},
-    "PLANNED": {"SENDING", "ABANDONED"},
-    "SENDING": {"ACCEPTED", "REJECTED", "UNKNOWN"},
-    "UNKNOWN": {"ACCEPTED", "REJECTED", "ABANDONED"},
-    "ACCEPTED": {"FILLED", "CUT", "CANCELED", "EXPIRED"},
-}
-
-
-def text(session: pd.Timestamp | None) -> str | None:
-    """A session or instant as it stands in the ledger: ISO, sortable."""
-    return None if session is None else pd.Timestamp(session).isoformat()
-
-
-def _null(x: float) -> float | None:
-    return None if math.isnan(x) else x
-
-
-def _nan(x: float | None) -> float:
-    return math.nan if x is None else x
+_OPEN: WeakValueDictionary[Path, Ledger] = WeakValueDictionary()  # writers of this process: a cell run again takes over
 
 
 class Ledger:
     """The writer of an account; `Ledger.read` opens one for looking only."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: int | None, epoch: int) -> None:
-        self.path, self._db, self._lock, self._epoch = path, connection, lock, epoch
+        self.path, self._connection, self._lock, self._epoch = path, connection, lock, epoch
+        self._closed = False
 
     # ------------------------------------------------------------------------------------------------ opening, closing
     @classmethod
@@ -76,7 +42,10 @@ class Ledger:
         Raises LedgerLocked if another process writes it, LedgerMismatch if it belongs to another account or mode,
         LedgerError if it cannot be created or read.
         """
-        path = folder / "ledger.sqlite"
+        path, start = folder.resolve() / "ledger.sqlite", micro_cash(cash)
+        if (earlier := _OPEN.get(path)) is not None:
+            log.warning("%s was open in this process already: the earlier one is closed", path)
+            earlier.close()
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = take_lock(folder / "ledger.lock")
@@ -86,7 +55,8 @@ class Ledger:
             raise LedgerError(f"{folder} cannot be written ({error})", "choose another state folder") from error
         try:
             with deferred_interrupts():
-                return cls(path, *_open_writer(path, account, mode, cash, lock))
+                _OPEN[path] = ledger = cls(path, *_open_writer(path, account, mode, start, lock))
+                return ledger
         except BaseException:
             os.close(lock)
             raise
@@ -99,10 +69,20 @@ class Ledger:
         return cls(Path(path), _connect(Path(path), read_only=True), None, -1)
 
     def close(self) -> None:
-        self._db.close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        """Lets go of file and lock; closing twice changes nothing."""
+        if not self._closed:
+            self._connection.close()
+            if self._lock is not None:
+                os.close(self._lock)
+            self._lock, self._closed = None, True
+            if _OPEN.get(self.path) is self:
+                del _OPEN[self.path]
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        if self._closed:
+            raise LedgerError(f"{self.path} was closed", "open it again, or look with Ledger.read")
+        return self._connection
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -129,10 +109,9 @@ class Ledger:
     def account(self) -> Account:
         """Cash, positions and accepted orders as of the last settled session."""
         name, mode, cash, session = self._db.execute("SELECT name, mode, cash, session FROM account").fetchone()
-        rows = self._db.execute("SELECT symbol, qty, entry, mark, score FROM positions ORDER BY rowid")
-        positions = {s: Position(s, qty, _nan(entry), _nan(mark), _nan(score)) for s, qty, entry, mark, score in rows}
-        last = None if session is None else pd.Timestamp(session)
-        return Account(name, mode, cash, positions, last, tuple(self.orders_in("ACCEPTED")))
+        rows = self._db.execute("SELECT symbol, qty, entry, mark, score, seen FROM positions ORDER BY rowid")
+        positions = {s: Position(s, qty, nan(e), nan(m), nan(score), time_of(seen)) for s, qty, e, m, score, seen in rows}
+        return Account(name, mode, cash, positions, time_of(session), tuple(self.orders_in("ACCEPTED")))
 
     def orders_in(self, status: str, cycle: str | None = None) -> list[Order]:
         """Orders in one state, oldest first; `qty` is what still waits."""
@@ -167,9 +146,9 @@ class Ledger:
             )
             db.execute("UPDATE account SET cash = cash + ?", (sum(row[6] for row in rows),))
             db.executemany(
-                "INSERT INTO positions VALUES (?,?,?,?,?) ON CONFLICT(symbol) DO UPDATE SET qty=excluded.qty,"
-                " entry=excluded.entry, mark=excluded.mark, score=excluded.score",
-                [(p.symbol, p.qty, _null(p.entry), _null(p.mark), _null(p.score)) for p in positions],
+                "INSERT INTO positions VALUES (?,?,?,?,?,?) ON CONFLICT(symbol) DO UPDATE SET qty=excluded.qty,"
+                " entry=excluded.entry, mark=excluded.mark, score=excluded.score, seen=excluded.seen",
+                [(p.symbol, p.qty, null(p.entry), null(p.mark), null(p.score), text(p.seen)) for p in positions],
             )
             for order, status, rest in orders:
                 db.execute("UPDATE intents SET rest = ? WHERE id = ?", (rest, order))
@@ -215,7 +194,7 @@ class Ledger:
 
     def _close_cycle(self, db: sqlite3.Connection, key: str) -> None:
         (open_,) = db.execute(
-            "SELECT count(*) FROM intents WHERE cycle = ? AND status IN ('PLANNED','SENDING','UNKNOWN')", (key,)
+            "SELECT count(*) FROM intents WHERE cycle = ? AND status IN ('PLANNED','SENDING')", (key,)
         ).fetchone()
         if open_:
             raise LedgerError(f"cycle {key} has {open_} orders that are not sent", "run the cycle again to send them")
@@ -244,13 +223,13 @@ class Ledger:
 
     def copy_to(self, path: Path) -> Path:
         """A whole, consistent copy as one file, taken while the ledger is in use."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        target = sqlite3.connect(path)
         try:
-            self._db.backup(target)
-            target.execute("PRAGMA journal_mode = DELETE")
-        finally:
-            target.close()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(path)) as target:
+                self._db.backup(target)
+                target.execute("PRAGMA journal_mode = DELETE")
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerError(f"{path} cannot be written ({error})", "choose another folder") from error
         return path
 
 
@@ -268,14 +247,13 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
     return db
 
 
-def _open_writer(path: Path, account: str, mode: str, cash: float, lock: int) -> tuple[sqlite3.Connection, int, int]:
+def _open_writer(path: Path, account: str, mode: str, start: int, lock: int) -> tuple[sqlite3.Connection, int, int]:
     db = _connect(path, read_only=False)
     try:
         db.execute("BEGIN IMMEDIATE")
         if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             for statement in SCHEMA.split(";"):
                 db.execute(statement)
-            start = round(cash * UNIT)
             db.execute("INSERT INTO account VALUES (?,?,?,0,?,NULL)", (account, mode, SCHEMA_VERSION, start))
             db.execute(
                 "INSERT INTO events(id, session, kind, qty, cash, fee) VALUES ('transfer:0','','transfer',0,?,0)",

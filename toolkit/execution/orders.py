@@ -12,6 +12,7 @@ from html import escape
 
 import pandas as pd
 
+from toolkit.errors import InvalidParameter
 from toolkit.kernels.account import UNIT
 
 
@@ -25,6 +26,16 @@ def order_id(account: str, mode: str, cycle: str, symbol: str, side: str, leg: i
     """
     text = "|".join((account, mode, cycle, symbol, side, str(leg)))
     return "tk1-" + base64.b32encode(blake2b(text.encode(), digest_size=20).digest()).decode().lower()[:26]
+
+
+def micro_cash(cash: float) -> int:
+    """Micro-dollars of an account's first transfer; beyond $9e9 sums of whole micro-dollars would not be exact.
+
+    Raises InvalidParameter unless 0 < cash <= 9e9.
+    """
+    if not (isinstance(cash, (int, float)) and 0.0 < cash <= 9e9):
+        raise InvalidParameter(f"cash is {cash!r}", "use dollars above 0 and up to 9e9")
+    return round(cash * UNIT)
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,7 @@ class Position:
     entry: float = float("nan")  # average price, dollars a share
     mark: float = float("nan")  # last price, dollars a share
     score: float = 0.0
+    seen: pd.Timestamp | None = None  # last session of which a price or an action was booked
 
     @property
     def value(self) -> int:
@@ -79,7 +91,7 @@ class Position:
         return round(self.qty * self.mark) if self.qty else 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Account:
     """Cash and positions after the session that was settled last."""
 
@@ -104,9 +116,11 @@ class Account:
         ]
         return pd.DataFrame(rows, columns=["symbol", "shares", "entry", "mark", "value", "weight"]).set_index("symbol")
 
+    def __repr__(self) -> str:
+        return f"{self.name} ({self.mode}): equity ${self.equity:,.2f}, cash ${self.cash / UNIT:,.2f}"
+
     def _repr_html_(self) -> str:
-        head = f"{self.name} ({self.mode}): equity ${self.equity:,.2f}, cash ${self.cash / UNIT:,.2f}"
-        return f"<b>{escape(head)}</b>{self.frame().round(4).to_html()}"
+        return f"<b>{escape(repr(self))}</b>{self.frame().round(4).to_html()}"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from toolkit.kernels.jit import MONEY, compiled
 
 UNIT = 1_000_000
+LARGEST = 2.0**62  # micro-shares: beyond it a quantity would overflow
 
 # Reasons of records: shares or cash that moved,
 FILLED, CUT, DIVIDEND, SPLIT = 0, 1, 2, 3

@@ -11,6 +11,8 @@ from toolkit.kernels.account import (
     CUT,
     DIVIDEND,
     FILLED,
+    LARGEST,
+    NOT_FINITE,
     SHORT_NOT_ALLOWED,
     SPLIT,
     WITHIN,
@@ -129,7 +131,7 @@ def mark(t, prices, book):
 @compiled(**ACT)
 def asks(p, score, weight, equity, rules):
     """Whether the policy trades now: a changed score, or a drift beyond the band.  NaN is no opinion."""
-    if score != score or weight != weight or not (p.mark > 0.0):
+    if score != score or weight != weight or not (p.mark > 0.0 and 0.0 < equity < np.inf):
         return False
     if score != p.score:
         return True
@@ -151,9 +153,13 @@ def decide(t, scores, weights, book, rules):
         weight = weights[n, t]
         if asks(p, scores[n, t], weight, equity, rules):
             p.score = scores[n, t]
+            target = max(weight, 0.0) * equity / p.mark
             if weight < 0.0:
                 p.limit = SHORT_NOT_ALLOWED
-            p.wanted = lots(max(weight, 0.0) * equity / p.mark, rules.lot) - p.qty
+            if target < LARGEST:
+                p.wanted = max(lots(target, rules.lot), 0) - p.qty
+            else:
+                p.limit = NOT_FINITE
             place(n, min(p.wanted, 0), book)
             if p.limit != WITHIN:
                 record(t, n, 0, p.limit, 0, 0, 0, p.mark, book)

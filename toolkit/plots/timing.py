@@ -28,8 +28,8 @@ def times(ratio: float) -> str:
 
 
 def in_html(varying: str) -> str:
-    """A value that varies from run to run, with the mark of HTML in place of the mark of text."""
-    return f'<span class="t">{html.escape(varying.removeprefix(MARK))}</span>'
+    """A value that varies from run to run, marked for the reader and for the notebook tests."""
+    return f'<span class="t">{MARK}{html.escape(varying.removeprefix(MARK))}</span>'
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,16 @@ def volatility_target(annual: float = 0.10, window: int = 63, gross: float = 0.9
     )
 
 
+def check_weights(weights: pd.DataFrame, bars: Bars) -> pd.DataFrame:
+    """The weights; InvalidParameter unless they are a frame of numbers with the labels of the bars."""
+    if not isinstance(weights, pd.DataFrame):
+        raise InvalidParameter(f"sizing returned a {type(weights).__name__}", "return a frame, n_bars x n_symbols")
+    if not same_labels(weights.index, bars.index) or tuple(weights.columns) != tuple(bars.symbols):
+        raise InvalidParameter("sizing returned weights under other labels than the bars", "keep the labels of the scores")
+    panel(weights, "weights")
+    return weights
+
+
 def cap_positions(weights: pd.DataFrame, most: float) -> pd.DataFrame:
     """Weights no larger than `most` on either side; NaN stays NaN."""
     most = positive("most", most)

@@ -23,6 +23,10 @@ class Broker(Protocol):
         """Cash and positions after the last settled session, with the orders that wait."""
         ...
 
+    def forget(self) -> None:
+        """Drops what it remembers of the account: the ledger has changed, the next look asks again."""
+        ...
+
     def submit(self, order: Order) -> str:
         """Hands an order in: "ACCEPTED", "REJECTED" or "UNKNOWN"; a second time with the same id changes nothing."""
         ...

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from toolkit.data import Bars
-from toolkit.execution.book import book_symbols, positions_of, prices, read_only, to_book
+from toolkit.errors import LedgerError
+from toolkit.execution.book import book_symbols, last_seen, positions_of, prices, read_only, to_book
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Account, Event, Fill, Order, Position
 from toolkit.kernels.account import CUT, DIVIDEND, FILLED, SPLIT, Rules
@@ -25,6 +26,9 @@ class PaperBroker:
 
     def account(self) -> Account:
         return self.ledger.account()
+
+    def forget(self) -> None:
+        """Nothing is remembered here."""
 
     def submit(self, order: Order) -> str:
         return "ACCEPTED"  # the caller's next entry in the ledger is the acceptance
@@ -73,22 +77,28 @@ class Settlement:
 def settlement(account: Account, bars: Bars, rules: Rules) -> Settlement | None:
     """Takes the account through the bars it has not seen; None if there are none.
 
-    A fresh account starts at the last bar: what was before is not its past.
+    A fresh account starts at the last bar: what was before is not its past.  LedgerError if the bars end before it.
     """
+    if account.session is not None and account.session > bars.index[-1]:
+        what = f"bars end on {bars.index[-1]:%Y-%m-%d}, the account is settled to {account.session:%Y-%m-%d}"
+        raise LedgerError(what, "a settled session is not traded again: fetch newer bars, or check the clock")
     first = len(bars) - 1 if account.session is None else bars.index.searchsorted(account.session, side="right")
     if first >= len(bars):
         return None
     symbols = book_symbols(account, bars.symbols)
-    book = to_book(account, symbols, records=4 * len(symbols))
-    market = prices(bars, first, len(symbols))
-    due = bars.actions[bars.actions["bar"] >= first]
+    begin = arrears(account, bars, first)
+    start = min(first, *begin.values()) if begin else first
+    begins = np.array([begin.get(symbol, first) for symbol in symbols])
+    market = prices(bars, start, len(symbols), begins, first)
+    due = bars.actions[bars.actions["bar"] >= begins[bars.actions["symbol"]]]
+    book = to_book(account, symbols, records=2 * len(symbols) + len(due))
     events: list[Event] = []
     outcome: dict[str, str] = {}
-    for t in range(len(bars) - first):
+    for t in range(start, len(bars)):
         book.account["records"] = 0
-        advance(t, market, read_only(due[due["bar"] == first + t]), book, rules)
-        for r in book.records[: book.account[0]["records"]]:
-            events.append(_event(r, symbols, bars.index[first + t], account.waiting))
+        advance(t - start, market, read_only(due[due["bar"] == t]), book, rules)
+        for number, r in enumerate(book.records[: book.account[0]["records"]]):
+            events.append(_event(r, symbols, bars.index[t], account.waiting, number))
             if r["order"]:
                 outcome[account.waiting[-1 - r["order"]].id] = "CUT" if r["reason"] == CUT else "FILLED"
     orders = []
@@ -96,12 +106,27 @@ def settlement(account: Account, bars: Bars, rules: Rules) -> Settlement | None:
         rest = int(abs(book.orders[symbols.index(order.symbol), 0]["rest"]))
         # nothing left without a fill: a reverse split left less than a lot of it
         orders.append((order.id, outcome.get(order.id, "ACCEPTED" if rest else "CUT"), rest))
-    return Settlement(events, positions_of(book, symbols, account), orders)
+    return Settlement(events, positions_of(book, symbols, account, bars), orders)
 
 
-def _event(r: np.void, symbols: tuple[str, ...], session: pd.Timestamp, waiting: tuple[Order, ...]) -> Event:
+def arrears(account: Account, bars: Bars, first: int) -> dict[str, int]:
+    """Where to begin with symbols whose bars came late: just after the last session that was booked of each.
+
+    Their actions and marks are booked then, with the session that they belong to; orders fill from bar `first` on.
+    """
+    late = {}
+    for n, symbol in enumerate(bars.symbols):
+        position = account.positions.get(symbol)
+        if position is not None and position.qty and position.seen is not None and account.session is not None:
+            begin = int(bars.index.searchsorted(position.seen, side="right"))
+            if begin < first and last_seen(bars, n, begin, first) is not None:
+                late[symbol] = begin
+    return late
+
+
+def _event(r: np.void, symbols: tuple[str, ...], session: pd.Timestamp, waiting: tuple[Order, ...], number: int) -> Event:
     symbol, kind = symbols[r["symbol"]], KINDS[int(r["reason"])]
     order = waiting[-1 - r["order"]].id if r["order"] else None
-    name, day = f"fill:{order}" if order else f"{kind}:{symbol}", session.isoformat()
+    name, day = f"fill:{order}" if order else f"{kind}:{symbol}:{number}", session.isoformat()
     amounts = int(r["qty"]), int(r["cash"]), int(r["fee"]), float(r["price"])
     return Event(f"{name}:{day}", day, kind, symbol, order, *amounts)
