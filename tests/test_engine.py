@@ -13,7 +13,15 @@ from toolkit.cycle.config import checked_config
 from toolkit.cycle.engine import TradingEngine
 from toolkit.cycle.telemetry import PHASES, CycleRow, Telemetry
 from toolkit.data import Calendar, ReplayClock, SampleSource
-from toolkit.errors import ConfigError, DataUnavailable, InvalidParameter, InvalidWindow, LedgerError, ToolkitError
+from toolkit.errors import (
+    ConfigError,
+    DataUnavailable,
+    InvalidParameter,
+    InvalidWindow,
+    LedgerError,
+    StrategyFailed,
+    ToolkitError,
+)
 from toolkit.execution.audit import verify
 from toolkit.execution.ledger import Ledger
 
@@ -257,3 +265,19 @@ def test_bars_that_end_before_the_session_that_is_due_are_stale(values):
 def test_a_loop_with_an_impossible_rhythm_is_refused(values, bad):
     with pytest.raises(InvalidParameter, match=next(iter(bad))):
         TradingEngine.from_values(**values).run_continuous(**bad)
+
+
+def test_a_window_longer_than_the_history_is_said(values):
+    values["strategy"] = {"name": "trend_and_rsi", "parameters": {"trend": 100_000}}
+    with pytest.raises(StrategyFailed, match="no score for any of 3000 bars; shorten its windows"):
+        TradingEngine.from_values(**values).run_cycle()
+
+
+def test_a_strategy_that_raises_is_named_and_does_not_end_the_loop_at_once(values, caplog):
+    def careless(bars):
+        return bars.close["TYPO"]
+
+    engine = TradingEngine.from_values(**values, strategy=careless)
+    with caplog.at_level(logging.WARNING), pytest.raises(StrategyFailed, match="careless raised KeyError"):
+        engine.run_continuous()
+    assert sum("cycle failed" in r.message for r in caplog.records) == 5

@@ -258,3 +258,19 @@ def test_ids_differ_by_account_mode_cycle_symbol_side_and_leg():
     others = [("b", *base[1:]), ("a", "replay", *base[2:]), (*base[:2], "l", *base[3:]), (*base[:3], "S1", *base[4:]),
               (*base[:4], "sell", 0), (*base[:5], 1)]  # fmt: skip
     assert len({order_id(*parts) for parts in [base, *others]}) == 7
+
+
+def test_an_order_that_the_cash_at_the_open_did_not_carry_ends_as_cut(ledger):
+    index = pd.bdate_range("2011-01-03", periods=3)
+    frame = pd.DataFrame(
+        {"open": [10.0, 10.0, 30.0], "high": 30.0, "low": 10.0, "close": [10.0, 10.0, 30.0], "volume": 1e6}, index
+    )
+    gap = random_bars(1).from_frame(frame, symbol="S0")
+    everything = Limits(max_order_notional=1e9, max_order_share=1.0, max_position=1.0, min_cash=0.0)
+    free = rules(Costs(fee_bps=0.0, slippage_bps=0.0), everything)
+    for t in (1, 2):
+        turn(gap.until(gap.index[t]), ONE, {"S0": 0.9}, key=f"k{t}", broker=PaperBroker(ledger, free), ledger=ledger,
+             gate=Gate(everything, free))  # fmt: skip
+    assert ledger.frame("intents")["status"].tolist() == ["CUT"]
+    assert ledger.account().positions["S0"].qty == 1_666 * UNIT  # of 4,500 at ten dollars, 50,000 / 30 could be paid
+    assert verify(ledger) == []

@@ -76,6 +76,12 @@ class EmptyRange(DataUnavailable):
     code = "EMPTY_RANGE"
 
 
+class StrategyFailed(ToolkitError):
+    """A strategy that raised, or that has no opinion on any bar."""
+
+    code = "STRATEGY"
+
+
 class CacheUnusable(ToolkitError):
     """The cache folder cannot be created, opened or written."""
 

@@ -144,20 +144,26 @@ async def _autosave(save: Callable[[], None]) -> None:
 
 
 async def _cells(nb: NotebookNode, client: Client, stop: Stop, save: Callable[[], None]) -> Ending:
+    loops, cut = any(_is_loop(cell) for cell in nb.cells), False
     for index, cell in enumerate(nb.cells):
-        if stop.asked and LOOP in cell.metadata.get("tags", []):
+        if stop.asked and _is_loop(cell):
             continue
         try:
             await client.async_execute_cell(cell, index)
         except CellExecutionError as error:
             if error.ename != "KeyboardInterrupt":
                 return Ending(_sentence(cell, error), stopped=bool(stop.asked), reported=False)
+            cut = cut or (loops and not _is_loop(cell))  # not the loop was stopped, but another cell
         except DeadKernelError:
             return Ending(f"the kernel died in cell {client.code_cells_executed}", stopped=bool(stop.asked), reported=False)
         finally:
             stop.ended()
             save()
-    return Ending(stopped=bool(stop.asked))
+    return Ending(stopped=bool(stop.asked), reported=not cut)
+
+
+def _is_loop(cell: NotebookNode) -> bool:
+    return LOOP in cell.metadata.get("tags", [])
 
 
 def _sentence(cell: NotebookNode, error: CellExecutionError) -> str:

@@ -16,7 +16,8 @@ from toolkit.execution.orders import micro_cash
 from toolkit.kernels.account import DIVIDEND, FILLED, SPLIT, UNIT, Rules, new_book
 from toolkit.kernels.portfolio import walk
 from toolkit.risk.sizing import check_weights, equal_weight
-from toolkit.signals.memory import check_scores
+from toolkit.signals.memory import scored
+from toolkit.signals.strategies import strategy_name
 
 Sizing = Callable[[pd.DataFrame, Bars], pd.DataFrame]
 NAMES = {**LIMIT_NAMES, FILLED: "FILLED", DIVIDEND: "DIVIDEND", SPLIT: "SPLIT"}
@@ -45,7 +46,7 @@ def backtest(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, sizing: Sizin
     """
     rules = Rules(fee=Costs().fee_bps / 1e4, slippage=Costs().slippage_bps / 1e4) if rules is None else rules
     sizing = equal_weight() if sizing is None else sizing
-    scores = check_scores(strategy(bars), bars)
+    scores = scored(strategy, bars, strategy_name(strategy))
     weights = check_weights(sizing(scores, bars), bars)
     first, opening = _position(bars, start), micro_cash(cash) / UNIT
     if first >= len(bars):

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from toolkit.data.clock import Clock, SystemClock
-from toolkit.errors import InvalidParameter
+from toolkit.errors import InvalidParameter, StrategyFailed, ToolkitError
 from toolkit.signals.panels import panel, same_labels, whole
 from toolkit.signals.strategies import strategy_name
 
@@ -51,7 +51,7 @@ class SignalGenerator:
                 self._kept.move_to_end(key)
                 return kept[1].copy(deep=False)
             self._misses += 1
-            scores = check_scores(self.strategy(bars), bars, self.name).copy(deep=False)
+            scores = scored(self.strategy, bars, self.name).copy(deep=False)
             self._kept[key] = now, scores
             self._kept.move_to_end(key)
             while len(self._kept) > self.max_size:
@@ -73,6 +73,22 @@ class SignalGenerator:
         total = hits + misses
         rates = {"hit_rate": hits / total, "miss_rate": misses / total} if total else {"hit_rate": 0.0, "miss_rate": 0.0}
         return {"hits": hits, "misses": misses, "total_requests": total, "size": size, **rates}
+
+
+def scored(strategy: Strategy, bars: Bars, name: str) -> pd.DataFrame:
+    """The checked scores of a strategy; StrategyFailed if it raised, or scored no bar of any symbol."""
+    try:
+        scores = strategy(bars)
+    except ToolkitError:
+        raise
+    except Exception as error:  # a strategy is foreign code: a loop goes on, and the cause is kept
+        what = f"{name} raised {type(error).__name__}: {error}"
+        raise StrategyFailed(what, f"call it on these {len(bars)} bars to see where") from error
+    check_scores(scores, bars, name)
+    if np.isnan(scores.to_numpy(dtype=float)).all():
+        cure = "shorten its windows, or load more history"
+        raise StrategyFailed(f"{name} has no score for any of {len(bars)} bars", cure)
+    return scores
 
 
 def check_scores(scores: pd.DataFrame, bars: Bars, name: str = "the strategy") -> pd.DataFrame:
