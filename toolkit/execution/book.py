@@ -100,11 +100,8 @@ def positions_of(book: Book, symbols: Sequence[str], before: Account, bars: Bars
     found = []
     for n, (symbol, p) in enumerate(zip(symbols, book.positions, strict=True)):
         old = before.positions.get(symbol, Position(symbol))
-        at = (
-            last_seen(bars, n, 0 if old.seen is None else bars.index.searchsorted(old.seen), len(bars))
-            if n < len(bars.symbols)
-            else None
-        )
+        begin = 0 if old.seen is None else int(bars.index.searchsorted(old.seen))
+        at = last_seen(bars, n, begin, len(bars)) if n < len(bars.symbols) else None
         if not math.isnan(p["mark"]):
             entry = float(p["entry"]) if p["qty"] else math.nan
             seen = old.seen if at is None else bars.index[at]

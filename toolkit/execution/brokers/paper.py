@@ -9,7 +9,7 @@ import pandas as pd
 
 from toolkit.data import Bars
 from toolkit.errors import LedgerError
-from toolkit.execution.book import book_symbols, last_seen, positions_of, prices, read_only, to_book
+from toolkit.execution.book import book_symbols, last_seen, owned, positions_of, prices, read_only, to_book
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Account, Event, Fill, Order, Position
 from toolkit.kernels.account import CUT, DIVIDEND, FILLED, SPLIT, Rules
@@ -114,10 +114,10 @@ def arrears(account: Account, bars: Bars, first: int) -> dict[str, int]:
 
     Their actions and marks are booked then, with the session that they belong to; orders fill from bar `first` on.
     """
-    late = {}
+    late, mine = {}, owned(account)
     for n, symbol in enumerate(bars.symbols):
         position = account.positions.get(symbol)
-        if position is not None and position.qty and position.seen is not None and account.session is not None:
+        if symbol in mine and position is not None and position.seen is not None:
             begin = int(bars.index.searchsorted(position.seen, side="right"))
             if begin < first and last_seen(bars, n, begin, first) is not None:
                 late[symbol] = begin
