@@ -229,12 +229,13 @@ def shares_split_and_dividend(late):
     return whole, whole.from_frame(holed) if late else whole
 
 
-def test_a_split_and_dividend_whose_bars_come_late_are_booked_when_they_come(tmp_path):
+@pytest.mark.parametrize("start", [10, 11], ids=["shares held", "order waiting"])
+def test_a_split_and_dividend_whose_bars_come_late_are_booked_when_they_come(tmp_path, start):
     accounts = []
     for late in (False, True):
         whole, first_seen = shares_split_and_dividend(late)
         ledger = Ledger.open(tmp_path / str(late), account="t", mode="paper", cash=50_000.0)
-        for t in range(10, 16):
+        for t in range(start, 16):
             view = first_seen if t in (12, 13) else whole
             turn(view.until(view.index[t]), {"S0": 1.0}, {"S0": 0.5}, key=f"k{t}", broker=PaperBroker(ledger, RULES),
                  ledger=ledger, gate=Gate(LIMITS, RULES))  # fmt: skip
@@ -243,7 +244,8 @@ def test_a_split_and_dividend_whose_bars_come_late_are_booked_when_they_come(tmp
         ledger.close()
     on_time, caught_up = accounts
     assert on_time.positions["S0"].qty == caught_up.positions["S0"].qty > 0
-    assert on_time.cash == caught_up.cash and on_time.equity == caught_up.equity > 50_000
+    assert on_time.cash == caught_up.cash and on_time.equity == caught_up.equity
+    assert (on_time.equity > 50_000) == (start == 10)  # only who held before the ex-date is paid
 
 
 def test_equity_below_zero_or_an_endless_weight_trades_nothing():
