@@ -281,3 +281,9 @@ def test_a_strategy_that_raises_is_named_and_does_not_end_the_loop_at_once(value
     with caplog.at_level(logging.WARNING), pytest.raises(StrategyFailed, match="careless raised KeyError"):
         engine.run_continuous()
     assert sum("cycle failed" in r.message for r in caplog.records) == 5
+
+
+def test_a_preview_says_what_the_gate_would_deny(values):
+    engine = TradingEngine(checked_config(values), clock=ReplayClock([pd.Timestamp("2013-03-08 22:00", tz="UTC")]))
+    why = engine.preview().frame()["why"]
+    assert why.str.contains("RISK_DENIED.STALE_DATA").any() and engine.ledger.frame("intents").empty

@@ -34,7 +34,7 @@ def verdict(o, a=None, limits=LIMITS, ages=FRESH):
         (order(shares=101), None, LIMITS, "MAX_ORDER_NOTIONAL] IBM buy 101: measured $10,100.00 vs limit $10,000.00"),
         (order(shares=50), account(90_000, IBM=160), LIMITS, "MAX_POSITION] IBM buy 50: measured 19.81% vs limit"),
         (order(shares=90), account(5_000, MSFT=950), Limits(max_gross=0.98, min_cash=0.0), "MAX_GROSS"),
-        (order(shares=90), account(10_000, MSFT=900), LIMITS, "MIN_CASH] IBM buy 90: measured 1.00% vs limit 2.00%"),
+        (order(shares=90), account(10_000, MSFT=900), LIMITS, "MIN_CASH] IBM buy 90: measured 0.99% left vs limit 2.00%"),
     ],
 )
 def test_each_limit_denies_with_measured_and_limit(o, a, limits, sentence):

@@ -31,6 +31,17 @@ def _model(owner: type) -> Any:
 CostsSection, LimitsSection = _model(Costs), _model(Limits)
 
 
+class OnceEach(yaml.SafeLoader):
+    """The safe loader of YAML, which refuses a key that stands twice instead of taking the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        names = [key.value for key, _ in node.value]
+        for (key, _), name in zip(node.value, names, strict=True):
+            if names.count(name) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key {name!r} stands twice", key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 class Named(BaseModel):
     """A strategy or a sizing by its name, with its parameters."""
 
@@ -87,13 +98,16 @@ def read_config(path: str | Path, **overrides: Any) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read ({error})", "check the path") from error
     try:
-        raw = yaml.safe_load(text)
+        raw = OnceEach(text).get_single_data()
     except ValueError as error:  # a date such as 2012-02-30
         raise ConfigError(f"{path} holds a value that cannot be ({error})", "mend the date or number") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{path} is not YAML{where}", "look for a missing colon, quote or indent there") from error
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise ConfigError(
+            f"{path} is not YAML{where} ({problem})", "look for a missing colon, quote or indent there"
+        ) from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} holds {type(raw).__name__}, not keys with values", "write e.g. `symbols: [AAPL, IBM]`")
     values = {**raw, **overrides}

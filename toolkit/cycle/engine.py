@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -17,7 +18,7 @@ from toolkit.cycle.config import Config, checked_config, read_config
 from toolkit.cycle.preview import Preview
 from toolkit.cycle.report import CycleReport, RunSummary
 from toolkit.cycle.telemetry import CycleRow, Telemetry
-from toolkit.cycle.turn import Plan, plan, turn
+from toolkit.cycle.turn import Plan, ages, plan, turn
 from toolkit.data import (
     ANCHOR,
     BarCache,
@@ -135,7 +136,11 @@ class TradingEngine:
         weights, key = check_weights(self.sizing(scores, bars), bars), self.cycle_key(bars)
         account, done = self.broker.after(known), self.ledger.cycle_status(key) == "done"
         wish = Plan() if done else plan(last_row(scores), last_row(weights), account, self.rules, key, bars.symbols)
-        return Preview(bars.index[-1], last_row(scores), last_row(weights), account, wish.orders + wish.cut, done)
+        kept = replace(account, waiting=tuple(o for o in account.waiting if o.id not in wish.superseded))
+        verdicts = self.gate.review(wish.orders, kept, ages(known, self._missing(known)))
+        denials = {v.order.symbol: str(v) for v in verdicts if not v.passed}
+        said = last_row(scores), last_row(weights)
+        return Preview(bars.index[-1], *said, account, wish.orders + wish.cut, done, denials)
 
     def cycle_key(self, bars: Bars) -> str:
         """Strategy, session and the instant of its close: never the time of the run."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -21,6 +21,7 @@ class Preview:
     account: Account
     orders: tuple[Order, ...]
     done: bool
+    denials: Mapping[str, str] = field(default_factory=dict)  # what the gate says, by symbol
 
     def frame(self) -> pd.DataFrame:
         """One row a symbol: score, target weight and held weight (fractions of equity), order in shares, and the reason."""
@@ -35,12 +36,13 @@ class Preview:
         columns = ["symbol", "score", "target", "held", "order", "why"]
         return pd.DataFrame(rows, columns=columns).set_index("symbol")
 
-    @staticmethod
-    def _why(score: float, traded: float, order: Order | None) -> str:
+    def _why(self, score: float, traded: float, order: Order | None) -> str:
         if score != score:
             return "no opinion yet"
         if order is None:
             return "score unchanged" if score == traded else "already at the target"
+        if order.symbol in self.denials:
+            return self.denials[order.symbol]
         if traded != traded:
             return "asked again: the last order did not reach the market"
         return f"score from {traded:g} to {score:g}" + (f", cut by {order.limit}" if order.limit else "")

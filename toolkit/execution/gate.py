@@ -111,5 +111,6 @@ class Gate:
         if reason == MAX_GROSS:
             return f"{(gross + value) / equity:.2%}", f"{rules.max_gross:.2%} (risk.max_gross)"
         if reason == MIN_CASH:
-            return f"{(cash - value) / equity:.2%}", f"{rules.min_cash:.2%} (risk.min_cash)"
+            left = (cash - value * (1.0 + rules.slippage + rules.fee)) / equity
+            return f"{left:.2%} left", f"{rules.min_cash:.2%} (risk.min_cash)"
         return f"equity {equity / UNIT:g}", "an equity above 0"
