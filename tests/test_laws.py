@@ -1,4 +1,4 @@
-"""The laws of DESIGN, each a test that can fail.  (5, range independence, stands in test_market.)"""
+"""The laws that the README promises, each a test that can fail.  (5, range independence, stands in test_market.)"""
 
 import numpy as np
 import pandas as pd

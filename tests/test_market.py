@@ -380,3 +380,15 @@ def test_threads_that_ask_at_once_cause_one_fetch(world):
 def test_an_anchor_in_the_future_is_refused_live(tmp_path):
     with pytest.raises(InvalidParameter, match="2027-01-04 is not in the past"):
         MarketData(SampleSource(), BarCache(tmp_path), At("2026-11-25 21:30"), anchor="2027-01-04")
+
+
+def test_clearing_one_source_leaves_what_others_stored_in_the_same_cache(tmp_path):
+    cache = BarCache(tmp_path)
+    live, replay = (
+        MarketData(SampleSource(), cache),
+        MarketData(SampleSource(), cache, ReplayClock([pd.Timestamp("2013-03-05 12:00", tz="UTC")])),
+    )
+    live.bars(["IBM"]), replay.bars(["IBM"])
+    replay.clear(bars=True)
+    live.bars(["IBM"]), replay.bars(["IBM"])
+    assert (live.source.calls, replay.source.calls) == (1, 2)

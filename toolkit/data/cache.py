@@ -220,24 +220,29 @@ class BarCache:
         with self._lock:
             return {**self._counts, "opened": len(self._opened)}
 
-    def clear(self, bars: bool = False) -> None:
-        """Forget memory and freshness; with `bars`, also move the files of all bars to a trash folder."""
+    def clear(self, bars: bool = False, beginning: str = "") -> None:
+        """Forget memory and freshness of all names with this `beginning`; with `bars`, move their files to a trash folder.
+
+        Everything goes, planted keys too, where no beginning is given.
+        """
         with self._lock:
             self._opened.clear()
             if bars:
-                self._trash()
+                self._trash(beginning)
+            if bars and not beginning:
+                with deferred_interrupts():
+                    self._index.clear()
                 return
-            for key in [key for key in self._index if key.startswith("fresh:")]:
+            kinds = ("fresh:" + beginning, "bars:" + beginning) if bars else ("fresh:" + beginning,)
+            for key in [key for key in self._index if key.startswith(kinds)]:
                 self._drop(key)
 
-    def _trash(self) -> None:
+    def _trash(self, beginning: str) -> None:
         with contextlib.suppress(UnsafeValue):  # what was planted goes without a copy
             for name in self.names():
-                bars = self._bars(name)
+                bars = self._bars(name) if name.startswith(beginning) else None
                 if bars is not None:
                     _move(Path(bars.path), self.directory / "trash")
-        with deferred_interrupts():
-            self._index.clear()
 
     def verify(self) -> dict[str, str]:
         """Compare every checksum again: name of each series that is corrupt, with what is wrong. It is set aside."""

@@ -130,8 +130,12 @@ class MarketData:
         return max(self.clock.horizon(), self.anchor.tz_localize("UTC") + pd.Timedelta(days=1))
 
     def _name(self, symbol: str, interval: str) -> str:
+        return f"{self._beginning}/{interval}/{symbol}"
+
+    @property
+    def _beginning(self) -> str:
         edition = f"-{self.source.edition}" if self.source.edition else ""
-        return f"{self.clock.namespace}/{self.source.name}{edition}/{interval}/{symbol}"
+        return f"{self.clock.namespace}/{self.source.name}{edition}"
 
     def _entry(self, symbol: str, interval: str, now: pd.Timestamp, ttl: pd.Timedelta | None) -> Entry:
         name = self._name(symbol, interval)
@@ -232,10 +236,10 @@ class MarketData:
         return {**counts, "total_requests": total, **rates}
 
     def clear(self, bars: bool = False) -> None:
-        """Forget memory and freshness, so that the source is asked again; with `bars`, move stored bars to a trash."""
+        """Forget memory and freshness, so that this source is asked again; with `bars`, move its stored bars to a trash."""
         with self._lock:
             self._assembled.clear()
-            self.cache.clear(bars)
+            self.cache.clear(bars, self._beginning + "/")
 
 
 def _served(symbol: str, bars: ColumnFile, record: Freshness | None) -> Served:
