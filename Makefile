@@ -26,6 +26,7 @@ test: lint       ## lint, unit tests, laws, floors, doctests, and every notebook
 
 test-unpinned:   ## the same tests with the newest versions that setup.cfg allows
 	$(call install,--upgrade)
+	rm .venv/ok  # the next target installs the pinned versions again
 	$(BIN)/python -m pytest -q --nbval
 
 lint: .venv/ok   ## ruff (format and rules) and mypy

@@ -45,7 +45,7 @@ def test_every_cycle_leaves_a_row_whose_phases_sum_to_its_total(values):
     engine = TradingEngine.from_values(**values, **SPRING)
     engine.run_continuous()
     table = engine.telemetry.frame()
-    assert len(table) == len(engine.clock) == 62
+    assert len(table) == len(engine.clock) == 62 and engine.cycles_left == 0
     assert (table[list(PHASES)].sum(axis=1) - table["total_cycle_time"]).abs().max() < 1e-9
     assert table["cache_hit_rate"].between(0.0, 1.0).all()
     assert table["api_calls"].tolist() == [len(SYMBOLS)] + [0] * 61
@@ -206,7 +206,9 @@ def test_a_resumed_account_is_summed_up_from_where_it_stood_and_its_benchmark_go
     with caplog.at_level(logging.WARNING):
         fresh = checked_config(values | {"mode": "paper", "account": "new"})
         TradingEngine(fresh, clock=ReplayClock(days)).close()
-        TradingEngine(checked_config(fresh.model_dump() | {"cash": 5e4}), clock=ReplayClock(days)).close()
+        assert "ignored" not in caplog.text
+        resumed = TradingEngine(checked_config(config.model_dump() | {"cash": 5e4}), clock=ReplayClock(days))
+        resumed.close()
     assert "cash in the configuration is ignored" in caplog.text
 
 

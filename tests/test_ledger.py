@@ -1,5 +1,6 @@
 """The ledger: one writer, whole transactions, an account that is the fold of its events."""
 
+import gc
 import os
 import signal
 import sqlite3
@@ -182,3 +183,9 @@ def test_an_account_that_cannot_be_exact_is_refused(tmp_path, cash):
 def test_a_copy_to_an_impossible_place_is_a_sentence(ledger):
     with pytest.raises(LedgerError, match="cannot be written"):
         ledger.copy_to(Path("/proc/nowhere/ledger.sqlite"))
+
+
+def test_a_ledger_that_was_dropped_without_closing_does_not_lock_its_own_process_out(tmp_path):
+    Ledger.open(tmp_path, account="demo", mode="paper", cash=10.0)
+    gc.collect()
+    Ledger.open(tmp_path, account="demo", mode="paper", cash=10.0).close()

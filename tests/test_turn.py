@@ -13,7 +13,7 @@ import pytest
 from conftest import random_bars
 from toolkit.cycle.backtest import backtest
 from toolkit.cycle.turn import ages, plan, turn
-from toolkit.data import ReplayClock
+from toolkit.data import FIELDS, Bars, ReplayClock
 from toolkit.errors import LedgerError
 from toolkit.execution.audit import verify
 from toolkit.execution.brokers.cached import CachedBroker
@@ -73,21 +73,23 @@ def test_an_order_that_missed_its_open_is_abandoned_and_decided_again(bars, ledg
 
 
 def test_a_denied_order_is_asked_for_again_at_the_next_close(bars, ledger):
-    stale = {"missing": 200}
     denied = turn(bars.until(bars.index[10]), ONE, {"S0": 0.5}, key="a", broker=PaperBroker(ledger, RULES), ledger=ledger,
-                  gate=Gate(LIMITS, RULES), **stale)  # fmt: skip
+                  gate=Gate(LIMITS, RULES), missing=200)  # fmt: skip
     assert [v.code for v in denied.denials] == ["STALE_DATA"] and denied.orders == ()
     assert len(go(bars, ledger, 11, 0.5).orders) == 1
 
 
-def test_a_new_decision_replaces_an_order_that_still_waits(ledger):
-    halted = random_bars(5, n_symbols=1, halts=False, actions=False)
-    block = halted.traded.copy()
-    block[:, :, 11:14] = np.nan
-    frame = pd.DataFrame(block[:, 0].T, index=halted.index, columns=["open", "high", "low", "close", "volume"])
-    from_halt = type(halted).from_frame(frame, symbol="S0")
-    go(from_halt, ledger, 10, 0.5)
-    assert go(from_halt, ledger, 12, 0.0).fills == ()
+@pytest.fixture(scope="module")
+def halted(bars):
+    """The market of `bars`, halted from bar 11 to bar 13."""
+    block = bars.traded[:, 0].T.copy()
+    block[11:14] = np.nan
+    return Bars.from_frame(pd.DataFrame(block, index=bars.index, columns=list(FIELDS)), symbol="S0")
+
+
+def test_a_new_decision_replaces_an_order_that_still_waits(halted, ledger):
+    go(halted, ledger, 10, 0.5)
+    assert go(halted, ledger, 12, 0.0).fills == ()
     assert ledger.frame("intents")["status"].tolist() == ["CANCELED"] and ledger.account().waiting == ()
 
 
@@ -201,12 +203,7 @@ def test_a_session_that_lies_behind_is_not_traded_again(bars, ledger):
     assert len(ledger.frame("intents")) == 1
 
 
-def test_a_cached_account_does_not_count_an_order_that_was_replaced(ledger):
-    market = random_bars(5, n_symbols=1, halts=False, actions=False)
-    block = market.traded.copy()
-    block[:, :, 11:14] = np.nan
-    frame = pd.DataFrame(block[:, 0].T, index=market.index, columns=["open", "high", "low", "close", "volume"])
-    halted = type(market).from_frame(frame, symbol="S0")
+def test_a_cached_account_does_not_count_an_order_that_was_replaced(halted, ledger):
     broker = CachedBroker(PaperBroker(ledger, RULES), ReplayClock([pd.Timestamp("2012-01-03", tz="UTC")]))
     for t, score, weight in ((10, 1.0, 0.55), (12, 0.5, 0.5)):
         done = turn(halted.until(halted.index[t]), {"S0": score}, {"S0": weight}, key=f"k{t}", broker=broker, ledger=ledger,
@@ -223,10 +220,10 @@ def shares_split_and_dividend(late):
     frames = {s: pd.DataFrame({f: p for f in ("open", "high", "low", "close")} | {"volume": 1e6}, index=index)
               for s, p in (("S0", split), ("S1", price))}  # fmt: skip
     table = pd.DataFrame([(index[12], "S0", 2.0, 0.5)], columns=["date", "symbol", "split", "dividend"])
-    whole = random_bars(1).from_frame(frames, actions=table)
+    whole = Bars.from_frame(frames, actions=table)
     holed = {s: f.copy() for s, f in frames.items()}
     holed["S0"].iloc[12:14] = np.nan
-    return whole, whole.from_frame(holed) if late else whole
+    return whole, Bars.from_frame(holed) if late else whole
 
 
 @pytest.mark.parametrize("start", [10, 11], ids=["shares held", "order waiting"])
@@ -267,7 +264,7 @@ def test_an_order_that_the_cash_at_the_open_did_not_carry_ends_as_cut(ledger):
     frame = pd.DataFrame(
         {"open": [10.0, 10.0, 30.0], "high": 30.0, "low": 10.0, "close": [10.0, 10.0, 30.0], "volume": 1e6}, index
     )
-    gap = random_bars(1).from_frame(frame, symbol="S0")
+    gap = Bars.from_frame(frame, symbol="S0")
     everything = Limits(max_order_notional=1e9, max_order_share=1.0, max_position=1.0, min_cash=0.0)
     free = rules(Costs(fee_bps=0.0, slippage_bps=0.0), everything)
     for t in (1, 2):

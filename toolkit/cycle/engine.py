@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -18,7 +17,7 @@ from toolkit.cycle.config import Config, checked_config, read_config
 from toolkit.cycle.preview import Preview
 from toolkit.cycle.report import CycleReport, RunSummary
 from toolkit.cycle.telemetry import CycleRow, Telemetry
-from toolkit.cycle.turn import Plan, ages, plan, turn
+from toolkit.cycle.turn import Plan, ages, judge, plan, turn
 from toolkit.data import (
     ANCHOR,
     BarCache,
@@ -80,8 +79,8 @@ class TradingEngine:
         self.gate = Gate(limits, self.rules)
         self.telemetry = Telemetry(self.folder / "telemetry.sqlite")
         self._start = len(self.telemetry), self.ledger.account().equity  # of this run: earlier cycles, dollars
-        if self._start[0] == 0 and self._start[1] != config.cash:
-            log.warning("account %s holds $%.2f, cash in the configuration is ignored", config.account, self._start[1])
+        if (opening := self.ledger.opening_cash) != config.cash:
+            log.warning("account %s began with $%.2f, cash in the configuration is ignored", config.account, opening)
         before = self.telemetry.frame()["benchmark"]  # a resumed account goes on from its last value
         self._benchmark = HeldEqually(config.symbols, float(before.iloc[-1]) if len(before) else self._start[1])
         self.ended = "cycle by cycle"
@@ -136,8 +135,7 @@ class TradingEngine:
         weights, key = check_weights(self.sizing(scores, bars), bars), self.cycle_key(bars)
         account, done = self.broker.after(known), self.ledger.cycle_status(key) == "done"
         wish = Plan() if done else plan(last_row(scores), last_row(weights), account, self.rules, key, bars.symbols)
-        kept = replace(account, waiting=tuple(o for o in account.waiting if o.id not in wish.superseded))
-        verdicts = self.gate.review(wish.orders, kept, ages(known, self._missing(known)))
+        verdicts = judge(wish, account, self.gate, ages(known, self._missing(known)))
         denials = {v.order.symbol: str(v) for v in verdicts if not v.passed}
         said = last_row(scores), last_row(weights)
         return Preview(bars.index[-1], *said, account, wish.orders + wish.cut, done, denials)
@@ -183,8 +181,8 @@ class TradingEngine:
 
     @property
     def cycles_left(self) -> int | None:
-        """Cycles of the replay that were not run yet; None in real time, which has no end."""
-        return len(self.clock) - len(self.telemetry) + self._start[0] if isinstance(self.clock, ReplayClock) else None
+        """Instants of the replay that were not left behind yet; None in real time, which has no end."""
+        return self.clock.left if isinstance(self.clock, ReplayClock) else None
 
     def summary(self) -> RunSummary:
         """This run so far in a dozen numbers; earlier runs of the same account are in its telemetry."""
@@ -224,18 +222,14 @@ class TradingEngine:
 
     def _late(self, bars: Bars) -> bool:
         """Whether the session after the last bar has opened."""
-        exchange = Calendar(bars.calendar)
-        last = int(exchange.positions(bars.index.to_numpy("M8[ns]")[-1:])[0])
-        return self.clock.now() >= exchange.open_instant(last + 1)
+        return self.clock.now() >= Calendar(bars.calendar).open_instant(last_session(bars) + 1)
 
     def _over(self) -> bool:
         return isinstance(self.clock, ReplayClock) and self.clock.done
 
     def _missing(self, bars: Bars) -> int:
         """Sessions whose bars should be known by now and are not there."""
-        exchange = Calendar(bars.calendar)
-        known = exchange.last_known(self.clock.now(), self.source.delay)
-        return known - int(exchange.positions(bars.index.to_numpy("M8[ns]")[-1:])[0])
+        return Calendar(bars.calendar).last_known(self.clock.now(), self.source.delay) - last_session(bars)
 
     def _counts(self) -> dict[str, int]:
         bars, scores = self.data_cache.stats(), self.signal_generator.stats()
@@ -261,6 +255,11 @@ class TradingEngine:
         if self.config.mode == "replay":
             name += f"-{SystemClock().now():%Y%m%dT%H%M%S%f}"
         return Path(self.config.state).resolve() / name
+
+
+def last_session(bars: Bars) -> int:
+    """Position of the last bar's session in its calendar."""
+    return int(Calendar(bars.calendar).positions(bars.index.to_numpy("M8[ns]")[-1:])[0])
 
 
 def last_row(frame: pd.DataFrame) -> dict[str, float]:

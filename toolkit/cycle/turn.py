@@ -84,6 +84,12 @@ def plan(scores: Mapping[str, float], weights: Mapping[str, float], account: Acc
     return Plan(tuple(orders), tuple(cut), asked, tuple(superseded))
 
 
+def judge(wish: Plan, account: Account, gate: Gate, old: Mapping[str, int]) -> list[Verdict]:
+    """The gate's verdicts on a plan, in an account without the orders that the plan replaces."""
+    kept = replace(account, waiting=tuple(o for o in account.waiting if o.id not in wish.superseded))
+    return gate.review(wish.orders, kept, old)
+
+
 def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], *, key: str, broker: Broker,
          ledger: Ledger, gate: Gate, missing: int = 0, late: bool = False) -> Turn:  # fmt: skip
     """Settles up to the last bar, then plans and sends the cycle `key`; a cycle that is done is left alone.
@@ -102,8 +108,7 @@ def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], 
     if status is None:
         account = broker.account()
         wish = plan(scores, weights, account, gate.rules, key, bars.symbols)
-        kept = replace(account, waiting=tuple(o for o in account.waiting if o.id not in wish.superseded))
-        verdicts = gate.review(wish.orders, kept, old)
+        verdicts = judge(wish, account, gate, old)
         denials, cut = tuple(v for v in verdicts if not v.passed), wish.cut
         intents = [Intent(v.order, "PLANNED" if v.passed else "DENIED", str(v) if v.code else "") for v in verdicts]
         intents += [Intent(o, "CUT", o.limit) for o in cut]

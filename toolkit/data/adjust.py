@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from toolkit.kernels.portfolio import action_t
+from toolkit.kernels.account import action_t
 
 FIELDS = ("open", "high", "low", "close", "volume")
 """Order of the first axis of every block of prices."""

@@ -74,6 +74,11 @@ class ReplayClock:
         return len(self._instants)
 
     @property
+    def left(self) -> int:
+        """Instants that were not left behind yet, the present one included."""
+        return 0 if self._done else len(self._instants) - self._at
+
+    @property
     def done(self) -> bool:
         """True once the last instant has been left behind."""
         return self._done

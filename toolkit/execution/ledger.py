@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, finalize
 
 import pandas as pd
 
@@ -33,6 +33,8 @@ class Ledger:
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: int | None, epoch: int) -> None:
         self.path, self._connection, self._lock, self._epoch = path, connection, lock, epoch
         self._closed = False
+        # A ledger that is dropped without being closed lets go of its lock as well.
+        self._release = finalize(self, os.close, lock) if lock is not None else None
 
     # ------------------------------------------------------------------------------------------------ opening, closing
     @classmethod
@@ -53,13 +55,17 @@ class Ledger:
             raise LedgerLocked(f"{path} is being written by {error}", "stop it, or look with Ledger.read") from error
         except OSError as error:
             raise LedgerError(f"{folder} cannot be written ({error})", "choose another state folder") from error
+        ledger = None
         try:
             with deferred_interrupts():
                 _OPEN[path] = ledger = cls(path, *_open_writer(path, account, mode, start, lock))
-                return ledger
         except BaseException:
-            os.close(lock)
+            if ledger is None:
+                os.close(lock)
+            else:
+                ledger.close()
             raise
+        return ledger
 
     @classmethod
     def read(cls, path: Path) -> Ledger:
@@ -72,8 +78,8 @@ class Ledger:
         """Lets go of file and lock; closing twice changes nothing."""
         if not self._closed:
             self._connection.close()
-            if self._lock is not None:
-                os.close(self._lock)
+            if self._release is not None:
+                self._release()
             self._lock, self._closed = None, True
             if _OPEN.get(self.path) is self:
                 del _OPEN[self.path]
@@ -112,6 +118,11 @@ class Ledger:
         rows = self._db.execute("SELECT symbol, qty, entry, mark, score, seen FROM positions ORDER BY rowid")
         positions = {s: Position(s, qty, nan(e), nan(m), nan(score), time_of(seen)) for s, qty, e, m, score, seen in rows}
         return Account(name, mode, cash, positions, time_of(session), tuple(self.orders_in("ACCEPTED")))
+
+    @property
+    def opening_cash(self) -> float:
+        """Dollars of the first transfer."""
+        return self._db.execute("SELECT cash FROM events WHERE id = 'transfer:0'").fetchone()[0] / UNIT
 
     def orders_in(self, status: str, cycle: str | None = None) -> list[Order]:
         """Orders in one state, oldest first; `qty` is what still waits."""

@@ -23,7 +23,6 @@ from toolkit.kernels.account import (
     micro,
     worse,
 )  # fmt: skip
-from toolkit.kernels.account import action_t as action_t
 from toolkit.kernels.jit import MONEY, compiled
 
 
