@@ -197,12 +197,15 @@ def test_a_bar_that_the_source_lost_stays_and_one_that_it_never_had_is_a_gap(wor
 def test_a_bar_that_is_late_is_asked_for_again_after_five_minutes(world):
     clock, tape, market = world
     tape.missing = ("2026-11-25",)
-    assert last(market.bars("AAPL")) == "2026-11-24"
-    clock.time = utc("2026-11-25 21:34")
-    assert last(market.bars("AAPL")) == "2026-11-24" and tape.calls == 1
+    for time in ("2026-11-25 21:30", "2026-11-25 21:34"):  # fetched, and then remembered
+        clock.time = max(clock.time, utc(time))
+        served = market.bars("AAPL")
+        assert last(served) == "2026-11-24" and tape.calls == 1
+        assert [issue.code for issue in served.issues] == ["MISSING"]
     tape.missing = ()
     clock.time = utc("2026-11-25 21:36")
-    assert last(market.bars("AAPL")) == "2026-11-25" and tape.calls == 2
+    served = market.bars("AAPL")
+    assert last(served) == "2026-11-25" and tape.calls == 2 and served.issues == ()
 
 
 def test_a_time_to_live_overrides_the_calendar(world):
