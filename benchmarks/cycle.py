@@ -116,7 +116,7 @@ def repeat_calls(work: Path) -> int:
         engine = TradingEngine.from_values(**values)
         engine.run_continuous(cycles=20)
         engine.close()
-    return engine.source.calls
+    return engine.source.meter.calls
 
 
 def main() -> int:

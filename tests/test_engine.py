@@ -57,7 +57,7 @@ def test_a_second_run_on_the_same_cache_asks_the_source_for_nothing(values):
     first.close()
     second = TradingEngine.from_values(**values, **SPRING)
     two = second.run_continuous()
-    assert second.source.calls == 0 and two.api_calls_per_cycle == 0.0
+    assert second.source.meter.calls == 0 and two.api_calls_per_cycle == 0.0
     assert (two.final_equity, two.fills) == (one.final_equity, one.fills)
 
 
@@ -116,7 +116,7 @@ def test_caches_are_counted_and_cleared(values):
     engine.data_cache.clear()
     engine.signal_generator.clear_cache()
     engine.preview()
-    assert engine.source.calls == 2 * len(SYMBOLS)
+    assert engine.source.meter.calls == 2 * len(SYMBOLS)
 
 
 class Deaf(SampleSource):

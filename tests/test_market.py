@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from toolkit.data import BarCache, Calendar, History, MarketData, ReplayClock, SampleSource
 from toolkit.data.adjust import EVENT
+from toolkit.data.meter import Meter
 from toolkit.errors import (
     DataUnavailable,
     EmptyRange,
@@ -39,8 +40,7 @@ class Tape:
     name: str = "tape"
     edition: str = ""
     delay: pd.Timedelta = pd.Timedelta("20min")
-    ends: None = None
-    calls: int = 0
+    meter: Meter = field(default_factory=Meter)
     asked: list = field(default_factory=list)
     error: Exception | None = None
     scale: float = 1.0
@@ -49,7 +49,7 @@ class Tape:
     currency: dict = field(default_factory=dict)
 
     def fetch(self, symbol, start, end, interval):
-        self.calls += 1
+        self.meter.count()
         self.asked.append((symbol, str(start)[:10]))
         if self.error is not None:
             raise self.error
@@ -107,7 +107,7 @@ def test_a_second_run_on_the_same_cache_asks_nothing(tmp_path):
     source = SampleSource()
     again = MarketData(source, BarCache(tmp_path))
     assert again.bars(SYMBOLS).fingerprint == first.fingerprint
-    assert source.calls == 0 and again.stats()["api_calls"] == 0 and again.stats()["hit_rate"] == 1.0
+    assert source.meter.calls == 0 and again.stats()["api_calls"] == 0 and again.stats()["hit_rate"] == 1.0
 
 
 def test_requests_of_a_week_around_thanksgiving(world):
@@ -128,11 +128,11 @@ def test_requests_of_a_week_around_thanksgiving(world):
     ]
     for instant, requests, end in story:
         clock.time = utc(instant)
-        before = tape.calls
+        before = tape.meter.calls
         bars = market.bars("AAPL")
-        assert (tape.calls - before, last(bars)) == (requests, end), instant
+        assert (tape.meter.calls - before, last(bars)) == (requests, end), instant
         stored = market.cache.entry("live/tape/1d/AAPL").bars.columns
-        assert str(stored["day"][-1])[:10] == end and (stored["traded"][4] == 1e6).all(), "half a bar was stored"
+        assert str(stored["label"][-1])[:10] == end and (stored["traded"][4] == 1e6).all(), "half a bar was stored"
     assert market.stats() == {
         "hits": 7, "misses": 5, "stale": 4, "api_calls": 5, "total_requests": 12, "hit_rate": 7 / 12, "miss_rate": 5 / 12,
     }  # fmt: skip
@@ -200,12 +200,12 @@ def test_a_bar_that_is_late_is_asked_for_again_after_five_minutes(world):
     for time in ("2026-11-25 21:30", "2026-11-25 21:34"):  # fetched, and then remembered
         clock.time = max(clock.time, utc(time))
         served = market.bars("AAPL")
-        assert last(served) == "2026-11-24" and tape.calls == 1
+        assert last(served) == "2026-11-24" and tape.meter.calls == 1
         assert [issue.code for issue in served.issues] == ["MISSING"]
     tape.missing = ()
     clock.time = utc("2026-11-25 21:36")
     served = market.bars("AAPL")
-    assert last(served) == "2026-11-25" and tape.calls == 2 and served.issues == ()
+    assert last(served) == "2026-11-25" and tape.meter.calls == 2 and served.issues == ()
 
 
 def test_a_time_to_live_overrides_the_calendar(world):
@@ -213,7 +213,7 @@ def test_a_time_to_live_overrides_the_calendar(world):
     for instant, calls in (("21:30:00", 1), ("21:30:29", 1), ("21:30:30", 2)):
         clock.time = utc(f"2026-11-25 {instant}")
         market.bars("AAPL", ttl=30)
-        assert tape.calls == calls
+        assert tape.meter.calls == calls
 
 
 def test_clear_asks_again_and_keeps_the_stored_bits(world):
@@ -270,7 +270,7 @@ def test_a_symbol_that_vanished_keeps_its_history_and_says_so(world):
     tape.error = UnknownSymbol("AAPL: unknown", "check it", symbol="AAPL")
     for _ in range(2):
         assert last(market.bars("AAPL")) == "2026-11-25"
-    assert tape.calls == 2
+    assert tape.meter.calls == 2
     assert [issue.code for issue in market.bars("AAPL").issues] == ["UNKNOWN_SYMBOL"]
 
 
@@ -340,14 +340,14 @@ def test_a_replay_fetches_once_and_shows_each_bar_when_it_was_known(tmp_path, bu
         seen.append(last(bars))
         clock.advance()
     assert seen == [f"2012-11-{day}" for day in (19, 20, 21, 23, 26, 27)]
-    assert source.calls == 5
+    assert source.meter.calls == 5
 
 
 def test_what_a_replay_stored_is_not_taken_for_live_data(tmp_path):
     cache, source = BarCache(tmp_path), SampleSource()
     MarketData(source, cache, ReplayClock([utc("2012-06-01 21:00")])).bars("AAPL")
     MarketData(source, cache, At("2026-11-25 21:30")).bars("AAPL")
-    assert source.calls == 2 and sorted(name.split("/")[0] for name in cache.names()) == ["live", "replay"]
+    assert source.meter.calls == 2 and sorted(name.split("/")[0] for name in cache.names()) == ["live", "replay"]
 
 
 def test_a_longer_replay_fetches_what_the_shorter_one_had_not_reached(tmp_path):
@@ -356,7 +356,7 @@ def test_a_longer_replay_fetches_what_the_shorter_one_had_not_reached(tmp_path):
         MarketData(source, cache, ReplayClock([utc(instant)]), anchor="2012-01-03").bars("AAPL")
         for instant in ("2012-06-01 21:00", "2012-06-15 21:00")
     )
-    assert source.calls == 2
+    assert source.meter.calls == 2
     assert (last(early), last(late)) == ("2012-06-01", "2012-06-15")
     assert late.until("2012-06-01").fingerprint == early.fingerprint
 
@@ -377,7 +377,7 @@ def test_threads_that_ask_at_once_cause_one_fetch(world):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 8 and len(set(found)) == 1 and tape.calls == 1
+    assert len(found) == 8 and len(set(found)) == 1 and tape.meter.calls == 1
 
 
 def test_an_anchor_in_the_future_is_refused_live(tmp_path):
@@ -394,4 +394,4 @@ def test_clearing_one_source_leaves_what_others_stored_in_the_same_cache(tmp_pat
     live.bars(["IBM"]), replay.bars(["IBM"])
     replay.clear(bars=True)
     live.bars(["IBM"]), replay.bars(["IBM"])
-    assert (live.source.calls, replay.source.calls) == (1, 2)
+    assert (live.source.meter.calls, replay.source.meter.calls) == (1, 2)

@@ -43,7 +43,7 @@ def test_split_adjusted_single_precision_comes_back_as_traded(yahoo, bundled, sy
     own = bundled.select(symbol)
     history = ask(patient(yahoo), symbol)
     priced = np.isfinite(own.traded[3, 0])
-    assert np.array_equal(history.days, own.index.to_numpy()[priced])
+    assert np.array_equal(history.labels, own.index.to_numpy()[priced])
     assert np.array_equal(history.traded, own.traded[:, 0, priced])
     assert np.allclose(history.events["dividend"], own.actions["dividend"], rtol=1e-6)
     assert np.array_equal(history.events["split"], own.actions["split"])
@@ -127,12 +127,12 @@ def test_a_fault_that_strikes_once_costs_a_retry_or_the_bars_it_spoiled(yahoo, k
     source = patient(yahoo)
     yahoo.fault(kind)
     history = ask(source)
-    assert (source.calls, 3270 - len(history.days), [issue.code for issue in history.issues]) == ONCE[kind]
+    assert (source.meter.calls, 3270 - len(history.labels), [issue.code for issue in history.issues]) == ONCE[kind]
 
 
 def test_a_reset_connection_is_tried_again(yahoo):
     yahoo.fault("reset")
-    assert len(ask(patient(yahoo)).days) == 3270
+    assert len(ask(patient(yahoo)).labels) == 3270
 
 
 @pytest.mark.parametrize("kind", PASSING)
@@ -141,16 +141,16 @@ def test_a_fault_that_stays_is_no_delisting_and_leaves_nothing_behind(yahoo, kin
     yahoo.fault(kind, times=9)
     with pytest.raises(DataUnavailable, match="AAPL") as caught:
         ask(source)
-    assert not isinstance(caught.value, UnknownSymbol) and source.calls == 3
+    assert not isinstance(caught.value, UnknownSymbol) and source.meter.calls == 3
     healthy = patient(yahoo)
     yahoo.heal()
-    assert len(ask(healthy).days) == 3270
+    assert len(ask(healthy).labels) == 3270
 
 
 def test_an_index_is_asked_for_by_its_own_name(bundled):
     renamed = replace(bundled.select("AAPL"), symbols=("^GSPC",))
     with YahooServer(renamed, NOW) as server:
-        assert len(ask(patient(server), "^GSPC").days) == 3270
+        assert len(ask(patient(server), "^GSPC").labels) == 3270
         assert server.charts == ["^GSPC"]
 
 
@@ -158,7 +158,7 @@ def test_an_unknown_symbol_costs_one_request(yahoo):
     source = patient(yahoo)
     with pytest.raises(UnknownSymbol, match="XOM"):
         ask(source, "XOM")
-    assert source.calls == 1 and len(yahoo.log) == 1
+    assert source.meter.calls == 1 and len(yahoo.log) == 1
 
 
 def test_a_refusal_is_answered_with_the_cookie_and_crumb_of_yfinance(yahoo):

@@ -76,6 +76,12 @@ class EmptyRange(DataUnavailable):
     code = "EMPTY_RANGE"
 
 
+class BudgetSpent(DataUnavailable):
+    """As many requests as a cycle may make have been made; stored bars are served, or the cycle is refused."""
+
+    code = "BUDGET_SPENT"
+
+
 class StrategyFailed(ToolkitError):
     """A strategy that raised, or that has no opinion on any bar."""
 

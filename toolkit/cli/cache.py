@@ -43,7 +43,7 @@ def stats(cache: BarCache) -> int:
     names = sorted(cache.names())
     for name in names:
         if (bars := cache.entry(name).bars) is not None:
-            days = bars.columns["day"].astype("M8[D]")
+            days = bars.columns["label"].astype("M8[D]")
             print(f"{name:<40}{len(days):>7} bars  {days[0]} to {days[-1]}")
     size = sum(file.stat().st_size for file in cache.directory.rglob("*") if file.is_file())
     print(f"{len(names)} series, {size / 1e6:,.1f} MB in {cache.directory}")

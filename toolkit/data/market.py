@@ -157,7 +157,7 @@ class MarketData:
     def _renew(
         self, due: list[str], entries: dict[str, Entry], interval: str, now: pd.Timestamp
     ) -> dict[str, Served | ToolkitError]:
-        asked = self.source.calls
+        asked = self.source.meter.calls
         answers: dict[str, Served | ToolkitError] = {}
         stored = {symbol: series_of(file) for symbol in due if (file := entries[symbol].bars) is not None}
         fetched = fetch_all(due, lambda symbol: self._fetch(symbol, stored.get(symbol), interval, now), self.n_jobs)
@@ -167,7 +167,7 @@ class MarketData:
                 answers[symbol] = self._store(symbol, outcome, entry, interval, now)
             else:
                 answers[symbol] = self._failed(symbol, outcome, entry, interval, now)
-        self._counts["api_calls"] += self.source.calls - asked
+        self._counts["api_calls"] += self.source.meter.calls - asked
         lost = [answer for answer in answers.values() if isinstance(answer, ToolkitError)]
         if lost:
             log.warning("no bars for %d of %d symbols: %s", len(lost), len(due), "; ".join(map(str, lost)))
@@ -186,9 +186,9 @@ class MarketData:
 
     def _store(self, symbol: str, series: Series, entry: Entry, interval: str, now: pd.Timestamp) -> Served:
         exchange = Calendar(series.history.calendar)
-        at = int(exchange.positions(series.history.days[-1:])[0])
+        at = int(exchange.positions(series.history.labels[-1:])[0])
         misses = entry.record.misses if entry.record is not None else 0
-        record = freshness(at, now, exchange, self.source.delay, self.source.ends, misses)
+        record = freshness(at, now, exchange, self.source.delay, series.history.last, misses)
         columns, meta = columns_of(series, interval)
         try:
             stored = self.cache.put(self._name(symbol, interval), replace(record, version=series.version), columns, meta)
@@ -208,7 +208,7 @@ class MarketData:
                 log.warning("%s: %s", symbol, unusable)
         if entry.bars is None:
             return error
-        last = str(entry.bars.columns["day"][-1])[:10]
+        last = str(entry.bars.columns["label"][-1])[:10]
         log.warning("%s: bars up to %s are served although newer ones are due: %s", symbol, last, error)
         return Served(entry.bars, (Issue("STALE", symbol, f"bars end on {last}, newer ones are due: {error}"),))
 

@@ -35,7 +35,7 @@ class Series:
 def recorded(history: History, now: pd.Timestamp, source: Source, revision: int) -> Series:
     """What may be stored of `history` at `now`: sessions whose bars are known; days that are no session are dropped."""
     calendar = Calendar(history.calendar)
-    at = calendar.positions(history.days)
+    at = calendar.positions(history.labels)
     strange = int((at < 0).sum())
     known = calendar.last_known(now, source.delay)
     kept = (at >= 0) & (at <= known)
@@ -50,15 +50,15 @@ def recorded(history: History, now: pd.Timestamp, source: Source, revision: int)
     if lacking:
         issues.append(Issue("GAP", history.symbol, f"{lacking} sessions without a bar"))
     settled = int((at[kept] <= last_settled(now, calendar, source.delay)).sum())
-    stored = replace(history, days=history.days[kept], traded=history.traded[:, kept], issues=tuple(issues))
-    version = f"{revision}.{now.as_unit('ns').value}.{len(stored.days)}"
+    stored = replace(history, labels=history.labels[kept], traded=history.traded[:, kept], issues=tuple(issues))
+    version = f"{revision}.{now.as_unit('ns').value}.{len(stored.labels)}"
     return Series(stored, settled, Provenance(source.name, now, revision), version)
 
 
 def columns_of(series: Series, interval: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Columns and header under which `series` is stored."""
     history, provenance = series.history, series.provenance
-    columns = {"day": history.days, "traded": history.traded}
+    columns = {"label": history.labels, "traded": history.traded}
     columns |= {name: np.ascontiguousarray(history.events[name]) for name in ("date", "split", "dividend")}
     meta = {
         "symbol": history.symbol,
@@ -84,7 +84,7 @@ def series_of(file: ColumnFile) -> Series:
     symbol = meta["symbol"]
     issues = tuple(Issue(code, symbol, message) for code, message in meta["issues"])
     history = History(
-        symbol, columns["day"], columns["traded"], events, meta["calendar"], meta["currency"], issues
+        symbol, columns["label"], columns["traded"], events, meta["calendar"], meta["currency"], issues
     )  # fmt: skip
     provenance = Provenance(meta["source"], pd.Timestamp(meta["fetched_at"]), meta["revision"])
     return Series(history, meta["settled"], provenance, meta["version"])
@@ -92,7 +92,7 @@ def series_of(file: ColumnFile) -> Series:
 
 def tail_start(series: Series) -> pd.Timestamp:
     """From where to fetch again: the last five settled bars, so that they can be compared."""
-    return pd.Timestamp(series.history.days[max(series.settled - OVERLAP, 0)])
+    return pd.Timestamp(series.history.labels[max(series.settled - OVERLAP, 0)])
 
 
 def joined(series: Series, tail: History) -> History | None:
@@ -104,21 +104,21 @@ def joined(series: Series, tail: History) -> History | None:
     if settled == 0 or (old.calendar, old.currency) != (tail.calendar, tail.currency):
         return None
     start = max(settled - OVERLAP, 0)
-    first, last = old.days[start], old.days[settled - 1]
-    both = np.flatnonzero((tail.days >= first) & (tail.days <= last))
-    at = start + np.searchsorted(old.days[start:settled], tail.days[both])
-    if len(both) == 0 or not np.array_equal(old.days[at], tail.days[both]):
+    first, last = old.labels[start], old.labels[settled - 1]
+    both = np.flatnonzero((tail.labels >= first) & (tail.labels <= last))
+    at = start + np.searchsorted(old.labels[start:settled], tail.labels[both])
+    if len(both) == 0 or not np.array_equal(old.labels[at], tail.labels[both]):
         return None  # nothing to compare, or a gap that the source has filled since
     kept, again = old.traded[:4, at], tail.traded[:4, both]
     if (np.abs(kept - again) > ROUNDING + TOLERANCE * np.abs(kept)).any():
         return None
     if not _same_events(_between(old.events, first, last), _between(tail.events, first, last)):
         return None
-    new = tail.days > last
+    new = tail.labels > last
     events = np.concatenate([old.events[old.events["date"] <= last], tail.events[tail.events["date"] > last]])
     return replace(
         tail,
-        days=np.concatenate([old.days[:settled], tail.days[new]]),
+        labels=np.concatenate([old.labels[:settled], tail.labels[new]]),
         traded=np.concatenate([old.traded[:, :settled], tail.traded[:, new]], axis=1),
         events=events,
     )
@@ -146,11 +146,11 @@ def aligned(several: Sequence[Series], interval: str, delay: pd.Timedelta, ancho
             what = ", ".join(f"{symbol} has {word} {value}" for value, symbol in values.items())
             raise MixedBars(what, f"ask for symbols of one {word} at a time", symbol=histories[-1].symbol)
     calendar = Calendar(histories[0].calendar)
-    first, last = min(history.days[0] for history in histories), max(history.days[-1] for history in histories)
+    first, last = min(history.labels[0] for history in histories), max(history.labels[-1] for history in histories)
     index = calendar.sessions_between(first, last)
     traded = np.full((5, len(histories), len(index)), np.nan)
     for k, history in enumerate(histories):
-        traded[:, k, np.searchsorted(index.to_numpy(), history.days)] = history.traded
+        traded[:, k, np.searchsorted(index.to_numpy(), history.labels)] = history.traded
     scale, actions = scaled(index.to_numpy(), traded[3], [history.events for history in histories], anchor)
     return Bars(
         tuple(history.symbol for history in histories),

@@ -1,31 +1,37 @@
-"""Where bars come from: one symbol at a time, as traded, with its splits and dividends."""
+"""Where bars come from: as traded, with splits and dividends; one symbol at a time, or many in one request."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 
 from toolkit.data.bars import Issue
+from toolkit.data.meter import Meter
+from toolkit.errors import ToolkitError
 
 
 @dataclass(frozen=True)
 class History:
-    """What a source knows of one symbol, checked: rising session dates `days` (M8[ns]), `traded` (5, n_bars) as traded.
+    """What a source sent of one symbol; MarketData validates it, so a source passes on what it got.
 
-    `events` (dtype EVENT) are sorted by date, one row a date; dividends are dollars a share held before that day's
-    split.
+    `labels` (M8[ns]) are session dates, or of intraday bars their opening instants, UTC. `traded` is (5, n_bars) in the
+    order of FIELDS, as traded, NaN where the source sent nothing. `events` (dtype EVENT) are sorted by date, one row a date;
+    dividends are cash a share held before that day's split. `last` is the last session that the source will ever have of this
+    symbol, None while new bars come.
     """
 
     symbol: str
-    days: np.ndarray
+    labels: np.ndarray
     traded: np.ndarray
     events: np.ndarray
     calendar: str = "XNYS"
     currency: str = "USD"
     issues: tuple[Issue, ...] = ()
+    last: pd.Timestamp | None = None
 
 
 class Source(Protocol):
@@ -44,12 +50,25 @@ class Source(Protocol):
         """From the close of a bar to its publication."""
 
     @property
-    def ends(self) -> pd.Timestamp | None:
-        """Last session it will ever have, of a closed collection; None while new bars come."""
+    def meter(self) -> Meter:
+        """Counts each request just before it is made."""
 
-    @property
-    def calls(self) -> int:
-        """Requests made so far, retries included."""
+    def reach(self, interval: str) -> pd.Timedelta | None:
+        """How far back from now it serves `interval`; None: as far as there are bars. InvalidParameter if it has none."""
 
     def fetch(self, symbol: str, start: pd.Timestamp, end: pd.Timestamp, interval: str) -> History:
-        """Bars labelled `start` to `end`, both included, as traded, and all actions within; called by many threads."""
+        """Bars of the sessions `start` to `end`, both included, and all actions within; called by many threads."""
+
+
+@runtime_checkable
+class BatchSource(Source, Protocol):
+    """A source that answers for many symbols in one request, of at most `batch` symbols."""
+
+    @property
+    def batch(self) -> int:
+        """Symbols in one request."""
+
+    def fetch_many(
+        self, symbols: Sequence[str], start: pd.Timestamp, end: pd.Timestamp, interval: str
+    ) -> Mapping[str, History | ToolkitError]:
+        """For each symbol what `fetch` would return, or the error that it would raise."""

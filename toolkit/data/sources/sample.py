@@ -13,25 +13,25 @@ import pandas as pd
 import toolkit
 from toolkit.data.adjust import ANCHOR, EVENT, FIELDS
 from toolkit.data.frames import events_of
+from toolkit.data.meter import Meter
 from toolkit.data.sources import History
-from toolkit.errors import DataUnavailable, UnknownSymbol
+from toolkit.errors import DataUnavailable, InvalidParameter, UnknownSymbol
 
 FOLDER = Path(toolkit.__file__).resolve().parent.parent / "data"
 
 
 class SampleSource:
-    """Reads stocks.csv.gz and actions.csv in `folder`; `calls` counts what was asked of it.
+    """Reads stocks.csv.gz and actions.csv in `folder`; its meter counts what was asked of it.
 
     Raises DataUnavailable where the files are missing.
     """
 
     name = "sample"
     delay = pd.Timedelta(0)
-    ends: pd.Timestamp | None = ANCHOR
 
     def __init__(self, folder: Path | str = FOLDER) -> None:
         self.folder = Path(folder)
-        self.calls = 0
+        self.meter = Meter()
         self._lock = threading.Lock()
 
     def _content(self, name: str) -> bytes:
@@ -69,14 +69,16 @@ class SampleSource:
         actions = pd.read_csv(self.folder / "actions.csv", parse_dates=["date"])
         return dict(zip(self.symbols, events_of(actions, self.symbols)))
 
+    def reach(self, interval: str) -> pd.Timedelta | None:
+        if interval != "1d":
+            raise InvalidParameter(f"interval is {interval!r}", "the bundled prices are daily: pass '1d', '1wk' or '1mo'")
+        return None
+
     def fetch(self, symbol: str, start: pd.Timestamp, end: pd.Timestamp, interval: str) -> History:
         with self._lock:
-            self.calls += 1
+            self.meter.count()
             stocks, events = self._stocks, self._events
-        if interval != "1d":
-            raise DataUnavailable(
-                f"{symbol}: the bundled prices are daily, not {interval}", "pass interval='1d'", symbol=symbol
-            )
+        self.reach(interval)
         if symbol not in stocks:
             cure = f"use one of {', '.join(stocks)}, or another source"
             raise UnknownSymbol(f"{symbol}: not among the bundled prices", cure, symbol=symbol)
@@ -85,4 +87,4 @@ class SampleSource:
         kept = slice(int(np.searchsorted(days, first)), int(np.searchsorted(days, last, "right")))
         own = events[symbol]
         inside = own[(own["date"] >= first) & (own["date"] <= last)]
-        return History(symbol, days[kept], traded[:, kept], inside.astype(EVENT))
+        return History(symbol, days[kept], traded[:, kept], inside.astype(EVENT), last=ANCHOR)

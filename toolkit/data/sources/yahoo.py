@@ -7,7 +7,6 @@ keeps bad replies in its memory, and retries at once. So errors are told apart h
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,9 +18,10 @@ import tenacity
 from yfinance.data import YfData, new_session
 
 from toolkit.data.adjust import EVENT, FIELDS
+from toolkit.data.meter import Meter
 from toolkit.data.sources import History
 from toolkit.data.validate import cleaned
-from toolkit.errors import DataUnavailable, UnknownSymbol
+from toolkit.errors import DataUnavailable, InvalidParameter, UnknownSymbol
 
 log = logging.getLogger(__name__)
 
@@ -52,26 +52,27 @@ class YahooSource:
     """Daily bars, splits and dividends from Yahoo; one `session` (curl_cffi) for all threads.
 
     Each request has `timeout` seconds; what may pass is tried three times with random pauses, through `sleep`.
-    `calls` counts requests. Raises UnknownSymbol for a symbol that Yahoo does not know, DataUnavailable for the rest.
+    `meter` counts requests. Raises UnknownSymbol for a symbol that Yahoo does not know, DataUnavailable for the rest.
     """
 
     name = "yahoo"
     edition = ""
     delay = pd.Timedelta("20min")
-    ends: pd.Timestamp | None = None
 
     def __init__(
         self, session: Any = None, timeout: float = 10.0, sleep: Callable[[float], None] = time.sleep
     ) -> None:  # fmt: skip
         self._session = session if session is not None else new_session()
         self._timeout, self._sleep = timeout, sleep
-        self.calls = 0
-        self._lock = threading.Lock()
+        self.meter = Meter()
+
+    def reach(self, interval: str) -> pd.Timedelta | None:
+        if interval != "1d":
+            raise InvalidParameter(f"interval is {interval!r}", "pass '1d', '1wk' or '1mo'")
+        return None
 
     def fetch(self, symbol: str, start: pd.Timestamp, end: pd.Timestamp, interval: str) -> History:
-        if interval != "1d":
-            what = f"{symbol}: interval {interval!r} is not fetched"
-            raise DataUnavailable(what, "pass interval='1d'", symbol=symbol)
+        self.reach(interval)
         day = pd.Timedelta(days=1)
         query = {
             "period1": int((start - day).timestamp()),
@@ -96,8 +97,7 @@ class YahooSource:
         return history_of(symbol, _checked(symbol, reply), start, end)
 
     def _get(self, symbol: str, get: Callable[..., Any], query: dict[str, Any]) -> Any:
-        with self._lock:
-            self.calls += 1
+        self.meter.count()
         try:
             return get(CHART + quote(symbol), params=query, timeout=self._timeout)
         except Exception as error:  # curl_cffi and yfinance share no base class for what can fail on the wire
