@@ -9,13 +9,13 @@ PACKAGE = Path(__file__).parents[1] / "toolkit"
 FLOORS = ["errors", "kernels", "data", "signals", "risk", "execution", "cycle", "plots", "cli"]
 DOORS = {
     "numba": {"kernels/"},
-    "diskcache": {"data/cache.py"},
+    "diskcache": {"data/index.py"},
     "joblib": {"data/fetch.py", "cycle/sweep.py"},
     "yfinance": {"data/sources/yahoo.py"},
     "exchange_calendars": {"data/calendar.py"},
     "matplotlib": {"plots/"},
     "IPython": {"plots/"},
-    "sqlite3": {"execution/ledger.py", "cycle/telemetry.py", "data/cache.py"},
+    "sqlite3": {"execution/ledger.py", "cycle/telemetry.py", "data/index.py"},
     "pydantic": {"cycle/config.py"},
     "yaml": {"cycle/config.py"},
 }

@@ -42,9 +42,9 @@ def stats(cache: BarCache) -> int:
     """Prints a line a series, then their number and the size of the folder."""
     names = sorted(cache.names())
     for name in names:
-        if (bars := cache.entry(name).bars) is not None:
-            days = bars.columns["label"].astype("M8[D]")
-            print(f"{name:<40}{len(days):>7} bars  {days[0]} to {days[-1]}")
+        if files := cache.parts(name):
+            days = files[0].columns["label"][0].astype("M8[D]"), files[-1].columns["label"][-1].astype("M8[D]")
+            print(f"{name:<40}{sum(len(file.columns['label']) for file in files):>9} bars  {days[0]} to {days[1]}")
     size = sum(file.stat().st_size for file in cache.directory.rglob("*") if file.is_file())
     print(f"{len(names)} series, {size / 1e6:,.1f} MB in {cache.directory}")
     return 0

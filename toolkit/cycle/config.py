@@ -51,12 +51,21 @@ class Named(BaseModel):
 
 
 class CacheConfig(BaseModel):
-    """Where bars are kept, and how long a record is fresh (seconds; none: judged by the exchange's calendar)."""
+    """Where bars are kept, how long a record is fresh (seconds; none: judged by the exchange's calendar), how much is kept.
+
+    `max_size` counts assembled Bars in memory; past `quota_mb` nothing more is stored.
+    """
 
     model_config = STRICT
     directory: str | None = None
     ttl: Positive | None = None
     max_size: Annotated[int, Field(ge=1)] = 64
+    quota_mb: Positive | None = None
+
+    @property
+    def quota(self) -> float | None:
+        """In bytes."""
+        return None if self.quota_mb is None else 1e6 * self.quota_mb
 
 
 class Config(BaseModel):
@@ -73,6 +82,8 @@ class Config(BaseModel):
     end: dt.date | None = None
     anchor: dt.date | None = None
     interval_minutes: Positive = 5.0
+    max_api_calls_per_cycle: Annotated[int, Field(ge=0)] | None = None
+    past_budget: Literal["stale", "refuse"] = "stale"
     strategy: Named = Named(name="trend_and_rsi")
     sizing: Named = Named(name="equal_weight")
     whole_shares: bool = True

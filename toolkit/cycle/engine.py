@@ -65,9 +65,7 @@ class TradingEngine:
         self.config = config
         self.source: Source = source or (SampleSource() if config.source == "sample" else YahooSource())
         self.clock: Clock = clock or self._clock()
-        cache = BarCache(config.cache.directory, max_size=config.cache.max_size)
-        anchor = ANCHOR if config.anchor is None else pd.Timestamp(config.anchor)
-        self.data_cache = MarketData(self.source, cache, self.clock, ttl=config.cache.ttl, anchor=anchor)
+        self.data_cache = self._market(config)
         self.signal_generator = SignalGenerator(strategy or _named(STRATEGIES, config.strategy, "strategy"), clock=self.clock)
         self.sizing = sizing or _made(SIZINGS, config.sizing, "sizing")
         band = float("inf") if config.band is None else config.band
@@ -84,6 +82,11 @@ class TradingEngine:
         before = self.telemetry.frame()["benchmark"]  # a resumed account goes on from its last value
         self._benchmark = HeldEqually(config.symbols, float(before.iloc[-1]) if len(before) else self._start[1])
         self.ended = "cycle by cycle"
+
+    def _market(self, config: Config) -> MarketData:
+        kept, anchor = config.cache, ANCHOR if config.anchor is None else pd.Timestamp(config.anchor)
+        return MarketData(self.source, BarCache(kept.directory, kept.quota), self.clock, ttl=kept.ttl, anchor=anchor,
+                          max_size=kept.max_size, past_budget=config.past_budget)  # fmt: skip
 
     @classmethod
     def from_yaml(cls, path: str | Path, **overrides: Any) -> TradingEngine:
@@ -104,6 +107,7 @@ class TradingEngine:
     def run_cycle(self) -> CycleReport:
         """Fetches, scores, sizes, trades; the same cycle a second time sends nothing."""
         before, lap = self._counts(), self.clock.monotonic
+        self.source.meter.allow(self.config.max_api_calls_per_cycle)
         start = lap()
         known = self._bars()
         bars = self._scored(known)
@@ -206,6 +210,7 @@ class TradingEngine:
 
     def close(self) -> None:
         """Lets go of the ledger, so that another process may write it."""
+        self.data_cache.cache.flush()
         self.telemetry.close()
         self.ledger.close()
 

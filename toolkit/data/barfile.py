@@ -100,6 +100,19 @@ def read(path: Path, *, again: bool = False) -> ColumnFile:
         raise _corrupt(path, f"has a header that cannot be read ({error})") from error
 
 
+def header(path: Path) -> dict[str, Any]:
+    """The header at `path`, whose checksum is not compared; raises CorruptValue if it cannot be read."""
+    with open(path, "rb") as file:
+        front = file.read(FRONT)
+        length = int.from_bytes(front[24:], "little")
+        if front[:8] != MAGIC or length > os.fstat(file.fileno()).st_size:
+            raise _corrupt(path, f"starts with {front[:8]!r}")
+        try:
+            return json.loads(file.read(length))
+        except ValueError as error:
+            raise _corrupt(path, f"has a header that cannot be read ({error})") from error
+
+
 def _verify(path: Path, content: mmap.mmap) -> None:
     if content[:8] != MAGIC:
         raise _corrupt(path, f"starts with {bytes(content[:8])!r}")

@@ -15,6 +15,7 @@ from toolkit.data.adjust import ACTION, ANCHOR, FIELDS, factors, positioned
 from toolkit.data.calendar import Calendar
 from toolkit.data.clock import utc64
 from toolkit.data.frames import block_of, events_of
+from toolkit.data.intervals import dated
 from toolkit.data.symbols import checked_symbols
 from toolkit.data.whole import Whole, nanoseconds
 from toolkit.errors import InvalidBars, InvalidParameter, InvalidSymbol
@@ -85,7 +86,7 @@ class Bars:
         return f"Bars({', '.join(self.symbols[:8])}{', ...' * (len(self.symbols) > 8)}: {len(self):,} bars, {span})"
 
     def _label(self, at: int) -> str:
-        return str(self.index[at])[: 10 if self.interval == "1d" else 16]
+        return str(self.index[at])[: 10 if dated(self.interval) else 16]
 
     def _repr_html_(self) -> str:
         rows = {"symbols": ", ".join(self.symbols[:12]) + ", ..." * (len(self.symbols) > 12)}
@@ -195,7 +196,7 @@ class Bars:
         time = pd.Timestamp(time)
         if time is pd.NaT:
             raise InvalidParameter("time is not a time (NaT or None)", "pass an instant or a session date")
-        if time.tzinfo is None and self.interval != "1d":
+        if time.tzinfo is None and not dated(self.interval):
             raise InvalidParameter(f"time {time} has no time zone", "intraday bars need a tz-aware instant")
         if time.tzinfo is None:
             return self._first(int(self.index.searchsorted(time, "right")))
@@ -220,15 +221,18 @@ class Bars:
         if n < 0:
             raise InvalidParameter(f"n is {n}, it must be a whole number of at least 0", "pass e.g. n=20")
         start = max(len(self) - n, 0)
-        if start == 0:
-            return self
-        actions = self.actions[np.searchsorted(self.actions["bar"], start) :].copy()
+        return self if start == 0 else self.rows(start, len(self))
+
+    def rows(self, start: int, stop: int, traded: np.ndarray | None = None) -> Bars:
+        """The bars from position `start` to `stop`, adjusted with the same bits; `traded` may hand their prices in."""
+        inside = (self.actions["bar"] >= start) & (self.actions["bar"] < stop)
+        actions = self.actions[inside]
         actions["bar"] -= start
         return replace(
             self,
-            index=self.index[start:],
-            traded=self.traded[:, :, start:],
-            scale=self.scale[:, :, start:],
+            index=self.index[start:stop],
+            traded=self.traded[:, :, start:stop] if traded is None else traded,
+            scale=self.scale[:, :, start:stop],
             actions=actions,
             whole=NO_WHOLE,
         )

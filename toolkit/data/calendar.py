@@ -13,29 +13,32 @@ import pandas as pd
 from exchange_calendars.errors import InvalidCalendarName
 
 from toolkit.data.clock import utc64
+from toolkit.data.intervals import DAILY, length
 from toolkit.errors import DataUnavailable, InvalidParameter
 
 START = "1990-01-01"
-
+SETTLING = np.timedelta64(1, "h")
 
 _building = threading.Lock()
 
 
-def _schedule(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _schedule(name: str) -> tuple[np.ndarray, ...]:
     with _building:  # threads that ask at once would each build it, a tenth of a second of work
         return _built(name)
 
 
 @lru_cache
-def _built(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _built(name: str) -> tuple[np.ndarray, ...]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.Pandas4Warning)  # of exchange_calendars 4.13 on pandas 3.1
         exchange = _exchange(name)
     columns = (exchange.sessions, exchange.opens, exchange.closes)
     sessions, opens, closes = (pd.DatetimeIndex(column).as_unit("ns").asi8.view("M8[ns]") for column in columns)
-    for array in (sessions, opens, closes):
+    settled = closes + SETTLING
+    settled[:-1] = np.maximum(settled[:-1], opens[1:])
+    for array in (sessions, opens, closes, settled):
         array.flags.writeable = False
-    return sessions, opens, closes
+    return sessions, opens, closes, settled
 
 
 def _exchange(name: str) -> exchange_calendars.ExchangeCalendar:
@@ -71,6 +74,23 @@ class Calendar:
     def closes(self) -> np.ndarray:
         """Closing instants, naive UTC, M8[ns]."""
         return _schedule(self.name)[2]
+
+    @property
+    def settled(self) -> np.ndarray:
+        """Instants from which a session's bars are revised no more: its next open, an hour after its close at least."""
+        return _schedule(self.name)[3]
+
+    def sessions_of(self, labels: np.ndarray, interval: str) -> np.ndarray:
+        """Position of the session that each bar belongs to (`labels` as in Bars, naive M8[ns]); -1 outside of sessions."""
+        if interval == DAILY:
+            return self.positions(labels)
+        at = np.searchsorted(self.opens, labels, "right") - 1
+        return np.where((at >= 0) & (labels < self.closes[np.maximum(at, 0)]), at, -1)
+
+    def ends_of(self, labels: np.ndarray, interval: str) -> np.ndarray:
+        """Instant at which each bar ends, naive UTC M8[ns]; the last bar of a session ends with it."""
+        close = self.closes[self.sessions_of(labels, interval)]
+        return close if interval == DAILY else np.minimum(labels + length(interval), close)
 
     def positions(self, dates: np.ndarray) -> np.ndarray:
         """Positions of `dates` (M8[ns]) among the sessions; -1 for a date that is no session."""

@@ -3,37 +3,68 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import joblib
+import pandas as pd
 from tqdm.auto import tqdm
 
-from toolkit.data.series import Series
+from toolkit.data.sources import BatchSource, History, Source
+from toolkit.data.validate import validated
 from toolkit.errors import DataUnavailable, ToolkitError
 
 log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 
-def fetch_all(
-    symbols: Sequence[str], fetch: Callable[[str], Series], n_jobs: int
-) -> Iterator[tuple[str, Series | ToolkitError]]:
-    """Each symbol with its series or with the error that it ended in, as they arrive; one failure stops no other."""
-
-    def attempt(symbol: str) -> tuple[str, Series | ToolkitError]:
-        try:
-            return symbol, fetch(symbol)
-        except ToolkitError as error:
-            return symbol, error
-        except Exception as error:  # a source is foreign code: whatever it raises belongs to this symbol alone
-            log.exception("the source failed on %s", symbol)
-            what = f"{symbol}: the source failed with {type(error).__name__}: {error}"
-            return symbol, DataUnavailable(what, "see the log, then mend the source", symbol=symbol)
-
-    if len(symbols) == 1:
-        yield attempt(symbols[0])
+def in_parallel(
+    groups: Sequence[Sequence[str]], work: Callable[[Sequence[str]], Mapping[str, Result]], n_jobs: int
+) -> Iterator[tuple[str, Result]]:
+    """What `work` returns for the symbols of each group, as it arrives; a bar shows above one wave of threads."""
+    if len(groups) == 1:
+        yield from work(groups[0]).items()
         return
     threads = joblib.Parallel(n_jobs=n_jobs, backend="threading", return_as="generator_unordered")
-    arriving = threads(joblib.delayed(attempt)(symbol) for symbol in symbols)
+    total = sum(map(len, groups))
     # A single wave of threads is over at once, and a bar that only sometimes shows would change a notebook's outputs.
-    alone = len(symbols) <= n_jobs
-    yield from tqdm(arriving, total=len(symbols), desc="fetching bars", unit="symbol", leave=False, disable=alone)
+    with tqdm(total=total, desc="fetching bars", unit="symbol", leave=False, disable=len(groups) <= n_jobs) as bar:
+        for answers in threads(joblib.delayed(work)(group) for group in groups):
+            bar.update(len(answers))
+            yield from answers.items()
+
+
+def asked(
+    source: Source, symbols: Sequence[str], start: pd.Timestamp, end: pd.Timestamp, interval: str
+) -> dict[str, History | ToolkitError]:
+    """For each symbol its validated history, or the error that it ended in; one failure stops no other."""
+    if isinstance(source, BatchSource) and len(symbols) > 1:
+        try:
+            replies = source.fetch_many(symbols, start, end, interval)
+        except Exception as error:
+            return {symbol: _failure(symbol, error) for symbol in symbols}
+        missing = DataUnavailable(f"{source.name} did not answer", "ask again later")
+        return {symbol: _checked(symbol, replies.get(symbol, missing), interval) for symbol in symbols}
+    answers: dict[str, History | ToolkitError] = {}
+    for symbol in symbols:
+        try:
+            answers[symbol] = _checked(symbol, source.fetch(symbol, start, end, interval), interval)
+        except Exception as error:
+            answers[symbol] = _failure(symbol, error)
+    return answers
+
+
+def _checked(symbol: str, reply: History | ToolkitError, interval: str) -> History | ToolkitError:
+    try:
+        return reply if isinstance(reply, ToolkitError) else validated(reply, symbol, interval)
+    except Exception as error:
+        return _failure(symbol, error)
+
+
+def _failure(symbol: str, error: Exception) -> ToolkitError:
+    if isinstance(error, ToolkitError):
+        return error
+    # A source is foreign code: whatever it raises belongs to this symbol alone.
+    log.error("the source failed on %s", symbol, exc_info=error)
+    what = f"{symbol}: the source failed with {type(error).__name__}: {error}"
+    return DataUnavailable(what, "see the log, then mend the source", symbol=symbol)

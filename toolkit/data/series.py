@@ -1,8 +1,8 @@
-"""One symbol's stored history: as columns of a file, joined with a freshly fetched tail, aligned with others."""
+"""One symbol's stored history: as columns of files, joined with what was fetched since, aligned with others."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,114 +13,184 @@ from toolkit.data.adjust import EVENT
 from toolkit.data.barfile import ColumnFile
 from toolkit.data.bars import Bars, Issue, Provenance, scaled
 from toolkit.data.calendar import Calendar
-from toolkit.data.freshness import last_settled
+from toolkit.data.clock import utc64
+from toolkit.data.freshness import complete
+from toolkit.data.intervals import DAILY, parts_of
 from toolkit.data.sources import History, Source
 from toolkit.errors import DataUnavailable, MixedBars
 
 OVERLAP = 5
 # Sources serve split-adjusted single precision: agreement is a hundredth of a cent plus this fraction.
 ROUNDING, TOLERANCE = 1e-4, 2e-4
+LONG_AGO = "1970-01-01T00:00Z"
 
 
 @dataclass(frozen=True)
 class Series:
-    """A history with its provenance; its first `settled` bars were final when fetched and are not replaced singly."""
+    """A history with its provenance; its first `settled` bars were final when fetched and are not replaced singly.
+
+    At `audited_at` all of it was compared with the source's; `journal` counts what was superseded in it so far.
+    """
 
     history: History
+    interval: str
     settled: int
     provenance: Provenance
+    audited_at: pd.Timestamp
     version: str = ""
+    journal: int = 0
 
 
-def recorded(history: History, now: pd.Timestamp, source: Source, revision: int) -> Series:
-    """What may be stored of `history` at `now`: sessions whose bars are known; days that are no session are dropped."""
+def recorded(
+    history: History, interval: str, now: pd.Timestamp, source: Source, revision: int, audited_at: pd.Timestamp
+) -> Series:
+    """What may be stored of `history` at `now`: bars that are known; those outside of sessions are dropped and named."""
     calendar = Calendar(history.calendar)
-    at = calendar.positions(history.labels)
-    strange = int((at < 0).sum())
-    known = calendar.last_known(now, source.delay)
-    kept = (at >= 0) & (at <= known)
-    if not kept.any():
-        raise DataUnavailable(
-            f"{history.symbol}: {source.name} has no complete bar yet", "ask again later", symbol=history.symbol
-        )
+    at = calendar.sessions_of(history.labels, interval)
+    inside = at >= 0
+    labels, at = history.labels[inside], at[inside]
+    known, final = complete(labels, now, calendar, source.delay, interval)
+    future = calendar.opens[at] > utc64(now)
+    if not known.any():
+        what = f"{history.symbol}: {source.name} has no complete bar yet"
+        raise DataUnavailable(what, "ask again later", symbol=history.symbol)
     issues = list(history.issues)
-    if strange:
-        issues.append(Issue("NOT_A_SESSION", history.symbol, f"{strange} bars on days without a session dropped"))
-    lacking = int(at[kept][-1] - at[kept][0]) + 1 - int(kept.sum())
+    if len(labels) < len(history.labels):
+        strange = history.labels[~inside]
+        message = f"{len(strange)} bars outside of sessions dropped: {str(strange[0])[:16]}"
+        issues.append(Issue("NOT_A_SESSION", history.symbol, message))
+    if future.any():
+        issues.append(Issue("FUTURE_BAR", history.symbol, f"{future.sum()} bars of sessions to come dropped"))
+    sessions = np.unique(at[known])
+    lacking = int(sessions[-1] - sessions[0]) + 1 - len(sessions)
     if lacking:
         issues.append(Issue("GAP", history.symbol, f"{lacking} sessions without a bar"))
-    settled = int((at[kept] <= last_settled(now, calendar, source.delay)).sum())
-    stored = replace(history, labels=history.labels[kept], traded=history.traded[:, kept], issues=tuple(issues))
+    traded = history.traded[:, inside][:, known]
+    stored = replace(history, labels=labels[known], traded=traded, issues=tuple(issues))
     version = f"{revision}.{now.as_unit('ns').value}.{len(stored.labels)}"
-    return Series(stored, settled, Provenance(source.name, now, revision), version)
+    return Series(stored, interval, int(final.sum()), Provenance(source.name, now, revision), audited_at, version)
 
 
-def columns_of(series: Series, interval: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Columns and header under which `series` is stored."""
+def columns_of(series: Series, rows: slice = slice(None)) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Columns and header under which those `rows` of `series` are stored."""
     history, provenance = series.history, series.provenance
-    columns = {"label": history.labels, "traded": history.traded}
+    columns = {"label": history.labels[rows], "traded": history.traded[:, rows]}
     columns |= {name: np.ascontiguousarray(history.events[name]) for name in ("date", "split", "dividend")}
     meta = {
         "symbol": history.symbol,
-        "interval": interval,
+        "interval": series.interval,
         "source": provenance.source,
         "revision": provenance.revision,
         "fetched_at": provenance.fetched_at.isoformat(),
+        "audited_at": series.audited_at.isoformat(),
         "calendar": history.calendar,
         "currency": history.currency,
-        "settled": series.settled,
+        "last": None if history.last is None else history.last.isoformat(),
+        "rows": len(history.labels),
+        "settled_until": int(history.labels[series.settled - 1].astype("i8")) if series.settled else 0,
         "version": series.version,
+        "journal": series.journal,
         "issues": [[issue.code, issue.message] for issue in history.issues],
     }
     return columns, meta
 
 
-def series_of(file: ColumnFile) -> Series:
-    """The series that `columns_of` laid out, as views on the file."""
-    meta, columns = file.meta, file.columns
+def changed_parts(series: Series, stored: Series | None) -> tuple[dict[str, tuple], tuple[str, ...]]:
+    """Columns and header of those parts of `series` that differ from what is `stored`, and the names of all parts."""
+    parts = parts_of(series.history.labels, series.interval)
+    first = 0  # rows before this one are in their files already, bit for bit
+    if stored is not None and stored.provenance.revision == series.provenance.revision:
+        first = stored.settled
+    changed = {name: columns_of(series, rows) for name, rows in parts.items() if rows.stop > first}
+    if not changed:  # the last one always: its header speaks for the series
+        name = list(parts)[-1]
+        changed[name] = columns_of(series, parts[name])
+    return changed, tuple(parts)
+
+
+def series_of(files: Sequence[ColumnFile]) -> Series:
+    """The series whose parts lie in `files`, in order; views where there is one file. The last header speaks for all.
+
+    Where a part is missing, all of it is due to be compared with the source's.
+    """
+    columns, meta = files[-1].columns, files[-1].meta
+    labels, traded = columns["label"], columns["traded"]
+    if len(files) > 1:
+        labels = np.concatenate([file.columns["label"] for file in files])
+        traded = np.concatenate([file.columns["traded"] for file in files], axis=1)
+    return Series(
+        _history(labels, traded, columns, meta),
+        meta["interval"],
+        int(np.searchsorted(labels.astype("i8"), meta["settled_until"], "right")),
+        Provenance(meta["source"], pd.Timestamp(meta["fetched_at"]), meta["revision"]),
+        pd.Timestamp(meta["audited_at"] if len(labels) == meta["rows"] else LONG_AGO),
+        meta["version"],
+        meta["journal"],
+    )
+
+
+def _history(labels: np.ndarray, traded: np.ndarray, columns: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> History:
+    issues = tuple(Issue(code, meta["symbol"], message) for code, message in meta["issues"])
+    last = None if meta["last"] is None else pd.Timestamp(meta["last"])
+    return History(meta["symbol"], labels, traded, events_in(columns), meta["calendar"], meta["currency"], issues, last)
+
+
+def events_in(columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The table of actions (EVENT) that lies in these columns."""
     events = np.zeros(len(columns["date"]), EVENT)
     for name in ("date", "split", "dividend"):
         events[name] = columns[name]
-    symbol = meta["symbol"]
-    issues = tuple(Issue(code, symbol, message) for code, message in meta["issues"])
-    history = History(
-        symbol, columns["label"], columns["traded"], events, meta["calendar"], meta["currency"], issues
-    )  # fmt: skip
-    provenance = Provenance(meta["source"], pd.Timestamp(meta["fetched_at"]), meta["revision"])
-    return Series(history, meta["settled"], provenance, meta["version"])
+    return events
 
 
 def tail_start(series: Series) -> pd.Timestamp:
-    """From where to fetch again: the last five settled bars, so that they can be compared."""
-    return pd.Timestamp(series.history.labels[max(series.settled - OVERLAP, 0)])
+    """The session from which to fetch again: the last five settled bars come along, so that they can be compared."""
+    return pd.Timestamp(series.history.labels[max(series.settled - OVERLAP, 0)]).normalize()
 
 
 def joined(series: Series, tail: History) -> History | None:
-    """The settled bars of `series`, bit for bit, with what follows in `tail`; None if the two disagree.
+    """The settled bars of `series`, bit for bit, with what follows in `tail`; None if the two disagree anywhere.
 
     They are compared where both have bars; a settled bar that the tail lacks is kept.
     """
     old, settled = series.history, series.settled
-    if settled == 0 or (old.calendar, old.currency) != (tail.calendar, tail.currency):
+    if settled == 0 or len(tail.labels) == 0 or (old.calendar, old.currency) != (tail.calendar, tail.currency):
         return None
-    start = max(settled - OVERLAP, 0)
-    first, last = old.labels[start], old.labels[settled - 1]
-    both = np.flatnonzero((tail.labels >= first) & (tail.labels <= last))
+    start, last = int(np.searchsorted(old.labels[:settled], tail.labels[0])), old.labels[settled - 1]
+    both = np.flatnonzero(tail.labels <= last)
     at = start + np.searchsorted(old.labels[start:settled], tail.labels[both])
     if len(both) == 0 or not np.array_equal(old.labels[at], tail.labels[both]):
-        return None  # nothing to compare, or a gap that the source has filled since
+        return None  # nothing to compare, or bars that the source has added since
     kept, again = old.traded[:4, at], tail.traded[:4, both]
     if (np.abs(kept - again) > ROUNDING + TOLERANCE * np.abs(kept)).any():
         return None
-    if not _same_events(_between(old.events, first, last), _between(tail.events, first, last)):
+    first_day, last_day = tail.labels[0].astype("M8[D]"), last.astype("M8[D]")
+    if not _same_events(_between(old.events, first_day, last_day), _between(tail.events, first_day, last_day)):
         return None
     new = tail.labels > last
-    events = np.concatenate([old.events[old.events["date"] <= last], tail.events[tail.events["date"] > last]])
+    events = np.concatenate([old.events[old.events["date"] <= last_day], tail.events[tail.events["date"] > last_day]])
     return replace(
         tail,
         labels=np.concatenate([old.labels[:settled], tail.labels[new]]),
         traded=np.concatenate([old.traded[:, :settled], tail.traded[:, new]], axis=1),
         events=events,
+    )
+
+
+def replaced(series: Series, whole: History) -> History:
+    """The restated history `whole`, with the bars and actions of `series` before it, which the source no longer serves."""
+    old = series.history
+    kept = int(np.searchsorted(old.labels[: series.settled], whole.labels[0]))
+    if kept == 0:
+        return whole
+    day = whole.labels[0].astype("M8[D]")
+    issue = Issue("NO_LONGER_SERVED", old.symbol, f"{kept} bars before {day} are kept, the source has them no more")
+    return replace(
+        whole,
+        labels=np.concatenate([old.labels[:kept], whole.labels]),
+        traded=np.concatenate([old.traded[:, :kept], whole.traded], axis=1),
+        events=np.concatenate([old.events[old.events["date"] < day], whole.events[whole.events["date"] >= day]]),
+        issues=(*whole.issues, issue),
     )
 
 
@@ -134,24 +204,43 @@ def _same_events(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(np.allclose(one["dividend"], other["dividend"], rtol=TOLERANCE, atol=ROUNDING))
 
 
-def aligned(several: Sequence[Series], interval: str, delay: pd.Timedelta, anchor: pd.Timestamp) -> Bars:
-    """One Bars over all sessions from the first to the last stored bar of any of the series; NaN where one has no bar.
+def aligned(several: Sequence[Series], delay: pd.Timedelta, anchor: pd.Timestamp) -> Bars:
+    """One Bars over all labels that any of the series has (daily: over all sessions between); NaN where one has no bar.
 
     Raises MixedBars for more than one calendar or currency.
     """
-    histories = [series.history for series in several]
+    histories, interval = [series.history for series in several], several[0].interval
     for word in ("calendar", "currency"):
         values = {getattr(history, word): history.symbol for history in histories}
         if len(values) > 1:
             what = ", ".join(f"{symbol} has {word} {value}" for value, symbol in values.items())
             raise MixedBars(what, f"ask for symbols of one {word} at a time", symbol=histories[-1].symbol)
     calendar = Calendar(histories[0].calendar)
-    first, last = min(history.labels[0] for history in histories), max(history.labels[-1] for history in histories)
-    index = calendar.sessions_between(first, last)
-    traded = np.full((5, len(histories), len(index)), np.nan)
+    if interval == DAILY:
+        first, last = min(history.labels[0] for history in histories), max(history.labels[-1] for history in histories)
+        labels = calendar.sessions_between(first, last).to_numpy()
+    else:
+        labels = np.unique(np.concatenate([history.labels for history in histories]))
+    traded = np.full((5, len(histories), len(labels)), np.nan)
     for k, history in enumerate(histories):
-        traded[:, k, np.searchsorted(index.to_numpy(), history.labels)] = history.traded
-    scale, actions = scaled(index.to_numpy(), traded[3], [history.events for history in histories], anchor)
+        traded[:, k, np.searchsorted(labels, history.labels)] = history.traded
+    return laid_out(several, labels, traded, delay, anchor)
+
+
+def laid_out(
+    several: Sequence[Series], labels: np.ndarray, traded: np.ndarray, delay: pd.Timedelta, anchor: pd.Timestamp
+) -> Bars:
+    """Bars of `traded` (5, n_symbols, n_bars), the prices of `several` at `labels`."""
+    histories, interval = [series.history for series in several], several[0].interval
+    calendar, index, pivot = Calendar(histories[0].calendar), pd.DatetimeIndex(labels), anchor
+    events = [history.events for history in histories]
+    if interval != DAILY:
+        index, pivot = (
+            index.tz_localize("UTC"),
+            pd.Timestamp(calendar.opens[np.searchsorted(calendar.sessions, anchor.to_datetime64())]),
+        )
+        events = [at_opens(own, calendar) for own in events]
+    scale, actions = scaled(labels, traded[3], events, pivot)
     return Bars(
         tuple(history.symbol for history in histories),
         index,
@@ -166,3 +255,11 @@ def aligned(several: Sequence[Series], interval: str, delay: pd.Timedelta, ancho
         {series.history.symbol: series.provenance for series in several},
         tuple(issue for history in histories for issue in history.issues),
     )
+
+
+def at_opens(events: np.ndarray, calendar: Calendar) -> np.ndarray:
+    """The actions, dated by the opening instants of their sessions, as intraday bars are labelled."""
+    moved = events.copy()
+    at = np.searchsorted(calendar.sessions, events["date"])
+    moved["date"] = calendar.opens[np.minimum(at, len(calendar.opens) - 1)]
+    return moved

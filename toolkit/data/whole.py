@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from toolkit.data.calendar import Calendar
+from toolkit.data.intervals import DAILY, dated, length
 
 
 class Whole:
@@ -39,13 +40,10 @@ class Whole:
     @cached_property
     def known(self) -> np.ndarray:
         """Instants from which bars are known, naive UTC, M8[ns]."""
-        if self._interval != "1d":
-            ends = self._labels + pd.Timedelta(self._interval).to_timedelta64()
-        elif self._calendar:
-            calendar = Calendar(self._calendar)
-            ends = calendar.closes[calendar.positions(self._labels)]
+        if self._calendar:
+            ends = Calendar(self._calendar).ends_of(self._labels, DAILY if dated(self._interval) else self._interval)
         else:
-            ends = self._labels + np.timedelta64(1, "D")
+            ends = self._labels + (np.timedelta64(1, "D") if dated(self._interval) else length(self._interval))
         return ends + self._delay.to_timedelta64()
 
     @cached_property

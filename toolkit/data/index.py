@@ -1,0 +1,299 @@
+"""The index of the cache: diskcache over value files, nothing ever pickled, made again from its files when it breaks.
+
+diskcache unpickles values when it reads and keys when it iterates, which runs whatever a planted file says
+(CVE-2025-69872). Here both are refused. Every value file says in its header what it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import diskcache
+from diskcache.core import MODE_BINARY, MODE_RAW, UNKNOWN
+
+from toolkit.data import barfile, folder
+from toolkit.data.barfile import ColumnFile
+from toolkit.data.folder import Shelf
+from toolkit.data.freshness import sealed, unsealed
+from toolkit.data.interrupts import deferred_interrupts
+from toolkit.data.locks import held
+from toolkit.errors import CacheUnusable, UnsafeValue
+
+log = logging.getLogger(__name__)
+
+LONGEST_TEXT = 16_384
+BUSY = 5.0  # seconds that a write waits for other writers
+# Bytes of a row that were changed by accident make diskcache raise any of these.
+UNREADABLE = (UnsafeValue, ValueError, TypeError, OverflowError, KeyError, MemoryError, AttributeError)
+# What SQLite says of a sound index that cannot be used now; anything else it says means that the index is broken.
+PASSING = ("locked", "busy", "full", "readonly", "unable to open", "interrupted")
+
+Value = str | int | ColumnFile
+Result = TypeVar("Result")
+
+
+class Written(NamedTuple):
+    """A value file that lies in its place already: its name relative to the index, and its size."""
+
+    name: str
+    size: int
+
+
+class BarDisk(diskcache.Disk):
+    """Only text keys; values are short texts and counts in the index, or column files. The rest raises UnsafeValue."""
+
+    def __init__(self, directory: str, **options: Any) -> None:
+        super().__init__(directory, **options)
+        self.discarded: list[str] = []
+
+    def put(self, key: Any) -> tuple[str, bool]:
+        if type(key) is not str:
+            raise UnsafeValue(f"cache key {key!r} is a {type(key).__name__}", "use a text")
+        return key, True
+
+    def get(self, key: Any, raw: bool) -> str:
+        if not raw or type(key) is not str:
+            raise UnsafeValue("the index holds a key that is no text", "run `toolkit cache clear --bars`")
+        return key
+
+    def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> tuple[int, int, str | None, str | int | None]:
+        if type(value) is Written:
+            return value.size, MODE_BINARY, value.name, None
+        if type(value) is int or (type(value) is str and len(value) <= LONGEST_TEXT):
+            return 0, MODE_RAW, None, value
+        raise UnsafeValue(f"value of {key!r} is a {type(value).__name__}", "store a short text or a column file")
+
+    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> str | int | ColumnFile:
+        if mode == MODE_RAW and type(value) in (str, int):
+            return value
+        if mode != MODE_BINARY or not filename:
+            raise UnsafeValue(f"the index holds a value of mode {mode}", "it is dropped and fetched again")
+        if os.path.isabs(filename) or ".." in filename:
+            what = f"the index points at {filename!r}, outside of the cache"
+            raise UnsafeValue(what, "it is dropped and fetched again")
+        try:
+            return folder.opened(Path(self._directory, filename))
+        except FileNotFoundError:
+            raise
+        except OSError as error:  # too many open files, no permission: diskcache would take it for a missing value
+            cure = "raise the limit, or mend the permissions; nothing was dropped"
+            raise CacheUnusable(f"{filename} in the cache cannot be opened ({error})", cure) from error
+
+    def remove(self, file_path: str) -> None:
+        self.discarded.append(file_path)  # the file goes when its transaction is over: a kill between must lose nothing
+
+
+class Index:
+    """Texts, counts and column files by key in `directory`, which must exist; safe for threads and processes.
+
+    What cannot be written is opened `readonly`, from the files alone. `corrupt` counts values that could not be trusted.
+    """
+
+    def __init__(self, directory: Path, readonly: bool = False) -> None:
+        self.directory, self.readonly, self.corrupt = directory, readonly, 0
+        self.place, self._writing = directory / "index", directory / "locks" / "writing"
+        self._lock = threading.RLock()
+        self._open()
+
+    def _open(self) -> None:
+        if not self.readonly:
+            try:
+                self._writing.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._cache: Any = self._connected()
+                self._inode = self._seen()
+                self._sweep()
+                return
+            except (OSError, sqlite3.Error, diskcache.Timeout) as error:
+                if not self.place.is_dir() or not _refused(error):
+                    raise self._unusable("opened", error) from error
+                log.warning("%s cannot be written (%s): opened read-only", self.directory, error)
+        self.readonly, self._inode = True, self._seen()
+        self._cache = Shelf(self.place)
+
+    def _connected(self) -> diskcache.Cache:
+        try:
+            return _diskcache(self.place)
+        except sqlite3.DatabaseError as error:
+            if _passing(error):
+                raise
+            return self._made_again(error)
+
+    def _made_again(self, error: Exception) -> diskcache.Cache:
+        with held(self._writing, patience=BUSY):
+            if self._seen() != getattr(self, "_inode", self._seen()):
+                return _diskcache(self.place)  # another process has made it again meanwhile
+            log.warning("the index of %s cannot be read (%s): made again from its files", self.directory, error)
+            self.corrupt += 1
+            for name in ("cache.db", "cache.db-wal", "cache.db-shm"):
+                folder.move(self.place / name, self.directory / "quarantine")
+            cache = _diskcache(self.place)
+            self._adopt(cache, folder.value_files(self.place))
+            return cache
+
+    def _adopt(self, cache: diskcache.Cache, files: Iterable[Path]) -> None:
+        """Take up the newest of the value files of each key, and the record in its header."""
+        for key, (path, meta) in folder.newest_of(files).items():
+            cache.set(key, Written(str(path.relative_to(self.place)), path.stat().st_size))
+            record = unsealed(meta.get("record"))
+            if key.startswith("bars:") and record is not None:
+                known = unsealed(cache.get("fresh:" + meta["name"]))
+                if known is None or known.fetched_at < record.fetched_at:
+                    cache.set("fresh:" + meta["name"], sealed(record))
+
+    def _sweep(self) -> None:
+        """Remove what a killed writer left, and take up again what the index has lost; skipped while somebody writes."""
+        with held(self._writing) as alone:
+            groups = folder.grouped(folder.value_files(self.place)) if alone else {}
+            keys = {folder.value_group(key): key for key in self._cache} if groups else {}
+            for group, several in groups.items():
+                if group not in keys:
+                    self._adopt(self._cache, several)
+                elif len(several) > 1:
+                    found = self._cache.get(keys[group])
+                    kept = found.path if isinstance(found, ColumnFile) else None
+                    for path in several if kept else []:
+                        if str(path) != kept:
+                            path.unlink(missing_ok=True)
+            for path in [path for several in groups.values() for path in several if path.suffix == ".tmp"]:
+                path.unlink(missing_ok=True)
+
+    def _seen(self) -> tuple[int, int]:
+        try:
+            status = os.stat(self.place / "cache.db")
+        except OSError:
+            return 0, 0
+        return status.st_dev, status.st_ino
+
+    def _unusable(self, verb: str, error: Exception) -> CacheUnusable:
+        what = f"cache folder {self.directory} cannot be {verb} ({type(error).__name__}: {error})"
+        return CacheUnusable(what, "make it writable or free space, or name another: BarCache('/path/to/folder')")
+
+    def _tried(self, verb: str, act: Callable[[], Result]) -> Result:
+        """What `act` returns; the index is made again where SQLite finds it broken, and opened again where it is gone."""
+        with self._lock, deferred_interrupts():
+            if self._seen() != self._inode:
+                log.warning("%s was deleted or replaced: opened again", self.directory)
+                self._cache.close()
+                self._open()
+            try:
+                try:
+                    return act()
+                except sqlite3.DatabaseError as error:
+                    if _passing(error) or self.readonly:
+                        raise
+                    self._cache.close()
+                    self._cache = self._made_again(error)
+                    self._inode = self._seen()
+                    return act()
+            except (OSError, sqlite3.Error, diskcache.Timeout) as error:
+                raise self._unusable(verb, error) from error
+
+    def get(self, key: str) -> Value | None:
+        """The value of `key`; None if there is none, or if it cannot be trusted: it is then dropped, and said."""
+        try:
+            return self._tried("read", lambda: self._found(key))
+        except UNREADABLE as error:
+            self.drop(key, str(error))
+            return None
+
+    def _found(self, key: str) -> Value | None:
+        # diskcache reports a miss when another process replaces a value between its SELECT and the open of the file.
+        for _ in range(5):
+            value = self._cache.get(key)
+            if value is not None or key not in self._cache:
+                return value
+        raise UnsafeValue("its file is gone", "it is fetched again")
+
+    def drop(self, key: str, why: str) -> None:
+        """Count and say that the value of `key` cannot be trusted, and forget it."""
+        self.corrupt += 1
+        log.warning("%s in the cache cannot be trusted (%s): dropped, fetched again", key, why)
+        with contextlib.suppress(CacheUnusable, *UNREADABLE):
+            self.delete([key])
+
+    def keys(self, *beginnings: str) -> list[str]:
+        """All keys with one of these beginnings; raises UnsafeValue if the index holds a planted key."""
+        return self._tried("read", lambda: [key for key in self._cache if key.startswith(beginnings)])
+
+    def commit(self, files: Mapping[str, bytes], texts: Mapping[str, str]) -> None:
+        """Store all of it or nothing: the files first, then all rows in one transaction. Raises CacheUnusable."""
+        self._tried("written", lambda: self._commit(files, texts))
+
+    def _commit(self, files: Mapping[str, bytes], texts: Mapping[str, str]) -> None:
+        if self.readonly:
+            raise PermissionError("it was opened read-only")
+        written: dict[str, Written] = {}
+        with held(self._writing, shared=True, patience=BUSY) as allowed:
+            if not allowed:
+                raise BlockingIOError("another process is mending it")
+            try:
+                for key, content in files.items():
+                    written[key] = Written(folder.value_name(key), len(content))
+                    path = self.place / written[key].name
+                    path.parent.mkdir(mode=0o700, exist_ok=True)
+                    barfile.write(path, content)
+                with self._cache.transact():
+                    for key, value in [*written.items(), *texts.items()]:
+                        self._cache.set(key, value)
+            except BaseException:
+                for value in written.values():
+                    (self.place / value.name).unlink(missing_ok=True)
+                self._cache.disk.discarded.clear()
+                raise
+            self._discard()
+
+    def _discard(self, trash: bool = False) -> None:
+        names = self._cache.disk.discarded
+        while names:
+            path = self.place / names.pop()
+            folder.move(path, self.directory / "trash") if trash else path.unlink(missing_ok=True)
+
+    def add(self, counts: Mapping[str, int]) -> None:
+        """Add to the counts kept under these keys."""
+
+        def act() -> None:
+            with self._cache.transact():
+                for key, count in counts.items():
+                    self._cache.incr(key, count)
+
+        self._tried("written", act)
+
+    def delete(self, keys: Iterable[str], trash: bool = False) -> None:
+        """Forget `keys`; their files are removed, or moved to the trash folder."""
+
+        def act() -> None:
+            for key in keys:
+                self._cache.delete(key)
+            self._discard(trash)
+
+        self._tried("cleared", act)
+
+    def wipe(self) -> None:
+        """Forget everything, planted keys too; all files are moved to the trash folder."""
+        self._tried("cleared", lambda: (self._cache.clear(), self._discard(trash=True)))
+
+    def close(self) -> None:
+        """Close the connection of this thread."""
+        self._cache.close()
+
+
+def _diskcache(place: Path) -> diskcache.Cache:
+    return diskcache.Cache(
+        str(place), disk=BarDisk, eviction_policy="none", cull_limit=0, size_limit=2**50, statistics=0, timeout=BUSY
+    )  # fmt: skip
+
+
+def _passing(error: Exception) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and any(word in str(error) for word in PASSING)
+
+
+def _refused(error: Exception) -> bool:
+    return isinstance(error, PermissionError | sqlite3.OperationalError) or getattr(error, "errno", 0) == errno.EROFS
