@@ -2,17 +2,15 @@
 
 import logging
 import threading
-from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tape import NYSE, At, Tape, utc
 
-from toolkit.data import BarCache, Calendar, History, MarketData, ReplayClock, SampleSource
-from toolkit.data.adjust import EVENT
-from toolkit.data.meter import Meter
+from toolkit.data import BarCache, MarketData, ReplayClock, SampleSource
 from toolkit.errors import (
     DataUnavailable,
     EmptyRange,
@@ -24,71 +22,6 @@ from toolkit.errors import (
 )
 
 SYMBOLS = ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
-NYSE = Calendar("XNYS")
-DAYS = NYSE.sessions_between("2026-09-01", "2026-12-31").to_numpy()
-
-
-def utc(text: str) -> pd.Timestamp:
-    return pd.Timestamp(text, tz="UTC")
-
-
-@dataclass
-class Tape:
-    """A live source of random prices: shows what has opened by the clock's instant, the open bar with half its volume."""
-
-    clock: "At"
-    name: str = "tape"
-    edition: str = ""
-    delay: pd.Timedelta = pd.Timedelta("20min")
-    meter: Meter = field(default_factory=Meter)
-    asked: list = field(default_factory=list)
-    error: Exception | None = None
-    scale: float = 1.0
-    missing: tuple = ()
-    events: list = field(default_factory=list)
-    currency: dict = field(default_factory=dict)
-
-    def reach(self, interval):
-        return None
-
-    def fetch(self, symbol, start, end, interval):
-        self.meter.count()
-        self.asked.append((symbol, str(start)[:10]))
-        if self.error is not None:
-            raise self.error
-        if symbol.startswith("NO"):
-            raise UnknownSymbol(f"{symbol}: unknown", "check it", symbol=symbol)
-        if symbol.startswith("BUG"):
-            raise KeyError("surprise")
-        rng = np.random.default_rng(sum(map(ord, symbol)))
-        close = np.round(100 * np.exp(np.cumsum(0.01 * rng.standard_normal(len(DAYS)))), 2) * self.scale
-        block = np.array([close, close * 1.01, close * 0.99, close, np.full(len(DAYS), 1e6)])
-        at, now = NYSE.positions(DAYS), self.clock.now().tz_localize(None).to_datetime64()
-        block[4, NYSE.closes[at] > now] /= 2
-        days = pd.DatetimeIndex(DAYS)
-        kept = (NYSE.opens[at] <= now) & (days >= start) & (days <= end) & ~days.isin(pd.to_datetime(list(self.missing)))
-        table = np.array([row for row in self.events if row[0] >= start.to_datetime64()], EVENT)
-        return History(symbol, DAYS[kept], block[:, kept], table, "XNYS", self.currency.get(symbol, "USD"))
-
-
-class At:
-    """A live clock that stands where it is put."""
-
-    namespace = "live"
-
-    def __init__(self, text):
-        self.time = utc(text)
-
-    def now(self):
-        return self.time
-
-    horizon = now
-
-    def monotonic(self):
-        return 0.0
-
-    def sleep(self, seconds):
-        raise AssertionError("nobody should wait")
 
 
 @pytest.fixture
@@ -137,7 +70,8 @@ def test_requests_of_a_week_around_thanksgiving(world):
         stored = market.cache.files("live/tape/1d/AAPL")[0].columns
         assert str(stored["label"][-1])[:10] == end and (stored["traded"][4] == 1e6).all(), "half a bar was stored"
     assert market.stats() == {
-        "hits": 7, "misses": 5, "stale": 4, "unknown": 0, "api_calls": 5, "total_requests": 12, "hit_rate": 7 / 12, "miss_rate": 5 / 12,
+        "hits": 7, "misses": 5, "stale": 4, "unknown": 0, "api_calls": 5, "total_requests": 12,
+        "hit_rate": 7 / 12, "miss_rate": 5 / 12,
     }  # fmt: skip
 
 

@@ -278,7 +278,8 @@ class Index:
 
     def wipe(self) -> None:
         """Forget everything, planted keys too; all files are moved to the trash folder."""
-        self._tried("cleared", lambda: (self._cache.clear(), self._discard(trash=True)))
+        self._tried("cleared", lambda: self._cache.clear())
+        self._discard(trash=True)
 
     def close(self) -> None:
         """Close the connection of this thread."""

@@ -158,7 +158,7 @@ class MarketData:
         self, symbols: tuple[str, ...], interval: str, ttl: float | None
     ) -> tuple[dict[str, Served], dict[str, ToolkitError]]:
         life = None if ttl is None else pd.Timedelta(seconds=ttl)
-        renewal = Renewal(self._store, interval, self._horizon(), life)
+        renewal = Renewal(self._store, interval, self._horizon(), life, self.past_budget == "refuse")
         answers: dict[str, Served | ToolkitError | None] = {symbol: renewal.remembered(symbol) for symbol in symbols}
         due = [symbol for symbol, answer in answers.items() if answer is None]
         stale = sum(self._store.record(symbol, interval) is not None for symbol in due)
@@ -178,9 +178,9 @@ class MarketData:
         return served, failed
 
     def _report(self, failed: dict[str, ToolkitError], asked: int) -> None:
-        spent = [error for error in failed.values() if isinstance(error, BudgetSpent)]
-        if spent and self.past_budget == "refuse":
-            raise spent[0]
+        for error in failed.values():
+            if isinstance(error, BudgetSpent) and self.past_budget == "refuse":
+                raise error
         lost = [str(error) for error in failed.values()]
         if lost:
             log.warning("no bars for %d of %d symbols: %s", len(lost), asked, "; ".join(lost))

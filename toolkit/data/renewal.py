@@ -22,7 +22,7 @@ from toolkit.data.intervals import possible_parts
 from toolkit.data.journal import superseded
 from toolkit.data.series import Series, changed_parts, joined, recorded, replaced, series_of, tail_start
 from toolkit.data.sources import History, Source
-from toolkit.errors import CacheUnusable, DataUnavailable, ToolkitError, UnknownSymbol
+from toolkit.errors import BudgetSpent, CacheUnusable, DataUnavailable, ToolkitError, UnknownSymbol
 
 log = logging.getLogger(__name__)
 
@@ -114,10 +114,13 @@ class Store:
 
 
 class Renewal:
-    """One answer to the question which bars there are at `now`, for symbols of one interval."""
+    """One answer to the question which bars there are at `now`, for symbols of one interval.
 
-    def __init__(self, store: Store, interval: str, now: pd.Timestamp, ttl: pd.Timedelta | None) -> None:
-        self._store, self._interval, self._now, self._ttl = store, interval, now, ttl
+    Where the source's meter refuses a request, stored bars are served, or, if `strict`, BudgetSpent is the answer.
+    """
+
+    def __init__(self, store: Store, interval: str, now: pd.Timestamp, ttl: pd.Timedelta | None, strict: bool) -> None:
+        self._store, self._interval, self._now, self._ttl, self._strict = store, interval, now, ttl, strict
         self._source = store.source
         reach = store.source.reach(interval)
         self._beginning = BEGINNING if reach is None else (now - reach).tz_localize(None).normalize()
@@ -238,7 +241,7 @@ class Renewal:
             if record is not None and record.version:
                 gone = replace(gone, version=record.version, parts=record.parts)
             self._store.put_unknown(symbol, self._interval, gone)
-        if stored is None:
+        if stored is None or (self._strict and isinstance(error, BudgetSpent)):
             return error
         last = stored.history.labels[-1]
         sessions = int(np.searchsorted(Calendar(stored.history.calendar).closes, self._now.tz_localize(None).to_datetime64()))

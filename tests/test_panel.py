@@ -1,0 +1,70 @@
+"""The panel: one file for a universe, the same bits as assembling it, and another file as soon as one symbol changes."""
+
+import numpy as np
+import pytest
+from tape import At, Tape, utc
+
+from toolkit.data import BarCache, MarketData
+from toolkit.data.panel import open_panel, panel_path, store_panel
+
+UNIVERSE = [f"S{number}" for number in range(20)]
+
+
+@pytest.fixture
+def world(tmp_path):
+    clock = At("2026-11-25 21:30")
+    tape = Tape(clock)
+    return clock, tape, MarketData(tape, BarCache(tmp_path), clock)
+
+
+def panels(market):
+    return sorted((market.cache.directory / "panels").glob("*.panel"))
+
+
+def test_a_panel_gives_back_every_bit_and_everything_that_belongs_to_it(tmp_path, bundled):
+    path = panel_path(tmp_path, ["a"])
+    store_panel(path, bundled, "sample")
+    found = open_panel(path)
+    assert found.fingerprint == bundled.fingerprint and found.index.equals(bundled.index)
+    assert np.array_equal(found.actions, bundled.actions) and found.issues == bundled.issues
+    assert dict(found.provenance) == dict(bundled.provenance) and repr(found) == repr(bundled)
+    assert not found.traded.flags.owndata and not found.traded.flags.writeable
+    assert found.select("IBM").fingerprint == bundled.select("IBM").fingerprint
+
+
+def test_a_universe_is_assembled_once_and_opened_by_the_next_process(world):
+    clock, tape, market = world
+    before = market.bars(UNIVERSE)
+    assert len(panels(market)) == 1
+    again = MarketData(tape, BarCache(market.cache.directory), clock)
+    again.cache.files = None  # nothing but the panel is opened
+    assert again.bars(UNIVERSE).fingerprint == before.fingerprint
+
+
+def test_one_new_bar_or_revision_makes_another_panel(world):
+    clock, tape, market = world
+    market.bars(UNIVERSE)
+    clock.time = utc("2026-11-27 18:21")
+    assert str(market.bars(UNIVERSE).index[-1])[:10] == "2026-11-27" and len(panels(market)) == 2
+    tape.scale = 1.01
+    clock.time = utc("2026-11-30 21:30")
+    bars = market.bars(UNIVERSE)
+    assert bars.provenance["S7"].revision == 1 and len(panels(market)) == 3
+
+
+def test_a_corrupt_panel_is_made_again(world):
+    clock, tape, market = world
+    before = market.bars(UNIVERSE)
+    (path,) = panels(market)
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.unlink()
+    path.write_bytes(content)
+    again = MarketData(tape, BarCache(market.cache.directory), clock)
+    assert again.bars(UNIVERSE).fingerprint == before.fingerprint and tape.meter.calls == 20
+
+
+def test_only_the_newest_panels_are_kept(tmp_path, bundled):
+    for number in range(12):
+        store_panel(panel_path(tmp_path, [str(number)]), bundled.tail(5), "sample")
+    assert len(list(tmp_path.glob("*.panel"))) == 8
