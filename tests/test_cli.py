@@ -57,7 +57,7 @@ WRONG = [
     ("cycle broken.yaml", "broken.yaml"),
     ("cycle broken.yaml --cycles 0", "'0' is not a whole number of at least 1"),
     ("fetch", "the following arguments are required: SYMBOL"),
-    ("fetch AAPL --source moon", "invalid choice: 'moon'"),
+    ("fetch AAPL --source moon", "source 'moon' is not known"),
     ("fetch ../../x --dir cache", "symbol '../../x' is not allowed"),
     ("fetch AAPL --start soon --dir cache", "start is 'soon', which is no date"),
     ("fetch AAPL --start 2013-01-01 --end 2012-01-01 --dir cache", "start 2013-01-01 is after end 2012-01-01"),
@@ -163,3 +163,21 @@ def test_doctor_finds_this_machine_well_and_a_file_in_place_of_the_cache_folder_
 
 def test_only_the_command_that_was_asked_for_is_imported():
     assert parser(None).parse_args(["doctor"]).command == "doctor"
+
+
+def test_stored_bars_are_taken_out_without_a_request(here, capsys):
+    assert main(["fetch", "AAPL", "IBM", "--dir", "cache"]) == 0
+    assert main(["cache", "export", "out/prices.csv", "AAPL", "IBM", "--dir", "cache"]) == 0
+    assert "6,540" in capsys.readouterr().out or len(Path("out/prices.csv").read_text().splitlines()) == 6541
+    assert main(["cache", "export", "out", "AAPL", "--kind", "csv.gz", "--dir", "cache"]) == 0
+    assert main(["fetch", "AAPL", "--source", "folder:out", "--dir", "cache"]) == 0
+    assert "3270" in capsys.readouterr().out
+    assert main(["cache", "export", "out/other.csv", "MSFT", "--dir", "cache"]) == 1
+    assert "allowance of 0 requests" in capsys.readouterr().err
+
+
+def test_weekly_bars_and_a_made_up_market_from_the_command_line(here, capsys):
+    assert main(["fetch", "AAA", "--source", "synthetic:7", "--interval", "1wk", "--end", "2012-12-31", "--dir", "cache"]) == 0
+    assert "AAA" in capsys.readouterr().out
+    assert main(["cache", "stats", "--dir", "cache"]) == 0
+    assert "records found: " in capsys.readouterr().out

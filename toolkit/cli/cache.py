@@ -1,27 +1,40 @@
-"""`toolkit cache`: what the cache of bars holds, whether it is whole, and how to forget it."""
+"""`toolkit cache`: what the cache of bars holds, whether it is whole, how to take bars out and how to forget them."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections import defaultdict
 from pathlib import Path
 
-from toolkit.data import BarCache
+from toolkit.data import BarCache, Bars, Clock, MarketData, SystemClock
+from toolkit.data.export import KINDS, export, export_folder
+from toolkit.data.folder import size
+from toolkit.data.sources.named import SOURCES, source_of
+from toolkit.errors import InvalidParameter
 
 EXAMPLE = """\
 examples:
-  toolkit cache stats           what is stored, series by series
-  toolkit cache verify          compare every checksum again
-  toolkit cache clear           ask the sources again at the next fetch; stored bars stay
-  toolkit cache clear --bars    move the stored bars to a trash folder inside the cache
+  toolkit cache stats                          what is stored, series by series, and how often it was found
+  toolkit cache verify                         compare every checksum again
+  toolkit cache clear                          ask the sources again at the next fetch; stored bars stay
+  toolkit cache clear --bars                   move the stored bars to a trash folder inside the cache
+  toolkit cache export prices.csv AAPL IBM     stored bars as one table (.csv, .csv.gz or .parquet)
+  toolkit cache export prices AAPL IBM         stored bars as a folder of one file a symbol (--kind csv or parquet)
 """
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
     parser.epilog = EXAMPLE
-    parser.add_argument("action", choices=("stats", "clear", "verify"), metavar="stats|clear|verify", help="what to do")
+    actions = ("stats", "clear", "verify", "export")
+    parser.add_argument("action", choices=actions, metavar="|".join(actions), help="what to do")
+    parser.add_argument("target", nargs="?", type=Path, help="with export: the file or folder to write")
+    parser.add_argument("symbols", nargs="*", metavar="SYMBOL", help="with export: which bars")
     parser.add_argument("--bars", action="store_true", help="with clear: the stored bars as well")
+    parser.add_argument("--source", default="sample", help=f"with export: {', '.join(SOURCES)} (default: sample)")
+    parser.add_argument("--interval", default="1d", help="with export: e.g. 1d, 5m, 1wk (default: 1d)")
+    parser.add_argument("--kind", default="csv", choices=tuple(KINDS.values()), help="with export to a folder: of the files")
     parser.add_argument("--dir", type=Path, metavar="DIR", help="folder of the cache (default: the user's cache folder)")
 
 
@@ -30,30 +43,70 @@ def execute(args: argparse.Namespace) -> int:
     cache = BarCache(args.dir)
     if args.action == "stats":
         return stats(cache)
-    if args.action == "clear":
-        cache.clear(args.bars)
-        done = "bars moved to the trash" if args.bars else "freshness forgotten, bars kept"
-        print(f"{cache.directory}: {done}")
-        return 0
-    return verify(cache)
+    if args.action == "verify":
+        return verify(cache)
+    if args.action == "export":
+        return taken_out(cache, args)
+    cache.clear(args.bars)
+    done = "bars moved to the trash" if args.bars else "freshness forgotten, bars kept"
+    print(f"{cache.directory}: {done}")
+    return 0
 
 
 def stats(cache: BarCache) -> int:
-    """Prints a line a series, then their number and the size of the folder."""
-    names = sorted(cache.names())
+    """Prints a line a series, a line a source, then how often records were found and what the folder takes."""
+    names = cache.names()
+    sources: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for name in names:
-        if files := cache.parts(name):
-            days = files[0].columns["label"][0].astype("M8[D]"), files[-1].columns["label"][-1].astype("M8[D]")
-            print(f"{name:<40}{sum(len(file.columns['label']) for file in files):>9} bars  {days[0]} to {days[1]}")
-    size = sum(file.stat().st_size for file in cache.directory.rglob("*") if file.is_file())
-    print(f"{len(names)} series, {size / 1e6:,.1f} MB in {cache.directory}")
+        files = cache.parts(name)
+        if files:
+            rows = sum(len(file.columns["label"]) for file in files)
+            first, last = files[0].columns["label"][0], files[-1].columns["label"][-1]
+            revision = files[-1].meta["revision"]
+            print(f"{name:<40}{rows:>9} bars  {str(first)[:10]} to {str(last)[:10]}  revision {revision}")
+            beginning = name.rpartition("/")[0]
+            sources[beginning][0] += 1
+            sources[beginning][1] += sum(Path(file.path).stat().st_size for file in files)
+    for beginning, (count, used) in sorted(sources.items()):
+        print(f"{beginning:<40}{count:>9} series, {used / 1e6:,.1f} MB")
+    totals = cache.totals()
+    asked = totals["hits"] + totals["misses"]
+    rate = f"{totals['hits'] / asked:.1%} of {asked:,}" if asked else "none of 0"
+    print(f"records found: {rate}; {totals['writes']:,} writes, {totals['corrupt']:,} values that could not be trusted")
+    for place in ("trash", "quarantine", "panels"):
+        if used := size(cache.directory / place):
+            print(f"{place}: {used / 1e6:,.1f} MB in {cache.directory / place}")
+    print(f"{len(names)} series, {size(cache.directory) / 1e6:,.1f} MB in {cache.directory}")
     return 0
 
 
 def verify(cache: BarCache) -> int:
     """Prints what is not whole; it has been set aside and is fetched again when it is asked for."""
     total, wrong = len(cache.names()), cache.verify()
-    for name, why in wrong.items():
-        print(f"warning: {name}: {why}; set aside, fetched again at the next use", file=sys.stderr)
-    print(f"{total - len(wrong)} of {total} series are whole in {cache.directory}")
+    for key, why in wrong.items():
+        print(f"warning: {key}: {why}; set aside, fetched again at the next use", file=sys.stderr)
+    broken = {key.partition(":")[2].partition("@")[0] for key in wrong}
+    print(f"{total - len(broken)} of {total} series are whole in {cache.directory}")
     return 1 if wrong else 0
+
+
+def taken_out(cache: BarCache, args: argparse.Namespace) -> int:
+    """Writes stored bars for other tools; nothing is fetched."""
+    if args.target is None or not args.symbols:
+        raise InvalidParameter("export needs a target and symbols", "write e.g. toolkit cache export prices.csv AAPL")
+    bars = stored(cache, args.symbols, args.source, args.interval, SystemClock())
+    if any(args.target.name.endswith(suffix) for suffix in KINDS):
+        print(f"{len(bars):,} bars of {len(bars.symbols)} symbols in {export(bars, args.target)}")
+    else:
+        paths = export_folder(bars, args.target, args.kind)
+        print(f"{len(bars):,} bars of {len(bars.symbols)} symbols in {paths[0].parent}")
+    for issue in bars.issues:
+        print(f"note: {issue}", file=sys.stderr)
+    return 0 if len(bars.symbols) == len(args.symbols) else 1
+
+
+def stored(cache: BarCache, symbols: list[str], source: str, interval: str, clock: Clock) -> Bars:
+    """What the cache has of `symbols`, however old."""
+    chosen = source_of(source)
+    chosen.meter.allow(0)
+    return MarketData(chosen, cache, clock).bars(symbols, interval=interval)

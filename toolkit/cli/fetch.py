@@ -3,40 +3,38 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from pathlib import Path
 
-from toolkit.data import BarCache, Bars, MarketData, SampleSource, Source
+from toolkit.data import BarCache, Bars, MarketData
+from toolkit.data.sources.named import SOURCES, source_of
 
 EXAMPLE = """\
 examples:
   toolkit fetch AAPL IBM
   toolkit fetch SPY QQQ --source yahoo --start 2020-01-01
-"""
+  toolkit fetch SPY --source yahoo --interval 5m
+  toolkit fetch AAA BBB --source synthetic:7 --interval 1wk
+  toolkit fetch MINE --source folder:~/prices
+
+sources:
+""" + "".join(f"  {name:<11}{what}\n" for name, what in SOURCES.items())
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
     parser.epilog = EXAMPLE
     parser.add_argument("symbols", nargs="+", metavar="SYMBOL", help="what to fetch, e.g. AAPL")
-    parser.add_argument("--source", choices=("sample", "yahoo"), default="sample",
-                        help="bundled prices of five symbols until 2013 (default), or Yahoo")  # fmt: skip
+    parser.add_argument("--source", default="sample", help="where bars come from, see below (default: sample)")
+    parser.add_argument("--interval", default="1d", help="1m 2m 5m 15m 30m 1h, 1d (default), 1wk or 1mo")
     parser.add_argument("--start", metavar="DATE", help="first session shown, e.g. 2012-01-03")
     parser.add_argument("--end", metavar="DATE", help="last session shown")
     parser.add_argument("--dir", type=Path, metavar="DIR", help="folder of the cache (default: the user's cache folder)")
 
 
-def source(name: str) -> Source:
-    """The source of that name; Yahoo's client takes a second to import, so only who asks for it waits."""
-    if name == "yahoo":
-        return importlib.import_module("toolkit.data.sources.yahoo").YahooSource()
-    return SampleSource()
-
-
 def execute(args: argparse.Namespace) -> int:
     """Fetches and prints a line a symbol; 1 if a symbol failed, and the log has said why."""
-    market = MarketData(source(args.source), BarCache(args.dir))
-    bars = market.bars(args.symbols, args.start, args.end)
+    market = MarketData(source_of(args.source), BarCache(args.dir))
+    bars = market.bars(args.symbols, args.start, args.end, args.interval)
     print("\n".join(table(bars)))
     print(f"{market.stats()['api_calls']:.0f} calls to {market.source.name}, bars kept in {market.cache.directory}")
     return 0 if len(bars.symbols) == len(set(args.symbols)) else 1

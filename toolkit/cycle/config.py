@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
+from toolkit.data.sources.named import checked_source
 from toolkit.data.symbols import checked_symbols
 from toolkit.errors import ConfigError
 from toolkit.execution.costs import Costs, Limits
@@ -19,6 +20,7 @@ STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0.0)]
 Symbols = Annotated[list[str], Field(min_length=1), AfterValidator(lambda names: list(checked_symbols(names)))]
+SourceName = Annotated[str, AfterValidator(checked_source)]
 AccountName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 
 
@@ -76,7 +78,7 @@ class Config(BaseModel):
     mode: Literal["replay", "paper"] = "replay"
     cash: Positive = 100_000.0
     symbols: Symbols
-    source: Literal["sample", "yahoo"] = "sample"
+    source: SourceName = "sample"
     calendar: str = "XNYS"
     start: dt.date | None = None
     end: dt.date | None = None
@@ -125,6 +127,8 @@ def read_config(path: str | Path, **overrides: Any) -> Config:
     home = path.resolve().parent
     if isinstance(state := values.get("state", "state"), str):
         values["state"] = str(home / Path(state).expanduser())
+    if isinstance(source := values.get("source"), str) and source.startswith("folder:"):
+        values["source"] = "folder:" + str(home / Path(source.removeprefix("folder:")).expanduser())
     cache = values.get("cache")
     if isinstance(cache, dict) and isinstance(cache.get("directory"), str):
         values["cache"] = {**cache, "directory": str(home / Path(cache["directory"]).expanduser())}

@@ -26,11 +26,10 @@ from toolkit.data import (
     Clock,
     MarketData,
     ReplayClock,
-    SampleSource,
     Source,
     SystemClock,
 )
-from toolkit.data.sources.yahoo import YahooSource
+from toolkit.data.sources.named import source_of
 from toolkit.errors import ConfigError, InvalidParameter, ToolkitError
 from toolkit.execution.book import owned
 from toolkit.execution.brokers.cached import CachedBroker
@@ -63,7 +62,7 @@ class TradingEngine:
     def __init__(self, config: Config, *, strategy: Strategy | None = None, sizing: Sizing | None = None,
                  source: Source | None = None, clock: Clock | None = None) -> None:  # fmt: skip
         self.config = config
-        self.source: Source = source or (SampleSource() if config.source == "sample" else YahooSource())
+        self.source: Source = source or source_of(config.source)
         self.clock: Clock = clock or self._clock()
         self.data_cache = self._market(config)
         self.signal_generator = SignalGenerator(strategy or _named(STRATEGIES, config.strategy, "strategy"), clock=self.clock)
