@@ -28,7 +28,8 @@ FRONT = 32
 ALIGN = 64
 KINDS = ("<f8", "<i8", "<M8[ns]")
 
-_verified: set[tuple[str, int, int, int]] = set()
+# Headers of the files whose checksum this process has compared, by (path, inode, size, time of change).
+_verified: dict[tuple[str, int, int, int], dict[str, Any]] = {}
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def write(path: Path, content: bytes) -> None:
         raise
 
 
-def read(path: Path, *, again: bool = False) -> ColumnFile:
+def read(path: Path | str, *, again: bool = False) -> ColumnFile:
     """The columns at `path` as views on a read-only map; raises CorruptValue for anything but what was written.
 
     `again` compares the checksum even if this process has done so before.
@@ -85,17 +86,25 @@ def read(path: Path, *, again: bool = False) -> ColumnFile:
     finally:
         os.close(descriptor)
     seen = (str(path), status.st_ino, status.st_size, status.st_mtime_ns)
-    if again or seen not in _verified:
+    found = None if again else _verified.get(seen)
+    if found is None:
         _verify(path, content)
-        _verified.add(seen)
+        found = _verified[seen] = _header(path, content)
+    base = found["base"]
+    columns = {name: _view(content, base + offset, kind, shape) for name, kind, offset, shape in found["columns"]}
+    return ColumnFile(columns, found["meta"], str(path))
+
+
+def _header(path: Path | str, content: mmap.mmap) -> dict[str, Any]:
     try:
         length = int.from_bytes(content[24:FRONT], "little")
         header = json.loads(content[FRONT : FRONT + length])
-        base = FRONT + length
-        if len(content) != base + header["bytes"]:
-            raise _corrupt(path, f"has {len(content)} bytes, its header says {base + header['bytes']}")
-        columns = {name: _view(content, base + offset, kind, shape) for name, kind, offset, shape in header["columns"]}
-        return ColumnFile(columns, header["meta"], str(path))
+        header["base"] = base = FRONT + length
+        if len(content) != base + header["bytes"] or not {kind for _, kind, *_ in header["columns"]} <= set(KINDS):
+            raise ValueError(f"{len(content)} bytes for columns {header['columns']}")
+        if any(offset + prod(shape) * 8 > header["bytes"] for *_, offset, shape in header["columns"]):
+            raise ValueError(f"columns {header['columns']} beyond the end")
+        return {"base": base, "columns": header["columns"], "meta": header["meta"]}
     except (ValueError, KeyError, TypeError) as error:
         raise _corrupt(path, f"has a header that cannot be read ({error})") from error
 
@@ -113,7 +122,7 @@ def header(path: Path) -> dict[str, Any]:
             raise _corrupt(path, f"has a header that cannot be read ({error})") from error
 
 
-def _verify(path: Path, content: mmap.mmap) -> None:
+def _verify(path: Path | str, content: mmap.mmap) -> None:
     if content[:8] != MAGIC:
         raise _corrupt(path, f"starts with {bytes(content[:8])!r}")
     with memoryview(content) as view, view[24:] as body:
@@ -123,10 +132,8 @@ def _verify(path: Path, content: mmap.mmap) -> None:
 
 
 def _view(content: mmap.mmap, offset: int, kind: str, shape: list[int]) -> np.ndarray:
-    if kind not in KINDS:
-        raise ValueError(f"column of type {kind!r}")
     return np.frombuffer(content, kind, count=prod(shape), offset=offset).reshape(shape)
 
 
-def _corrupt(path: Path, why: str) -> CorruptValue:
+def _corrupt(path: Path | str, why: str) -> CorruptValue:
     return CorruptValue(f"column file {path} {why}", "it is set aside and fetched again")

@@ -136,6 +136,10 @@ class BarCache:
         with held(locks / blake2b(name.encode(), digest_size=12).hexdigest(), patience=patience) as got:
             yield got
 
+    def mend(self) -> None:
+        """Take up again what the index has lost, and remove what killed writers left."""
+        self._index.mend()
+
     def forget(self, name: str) -> None:
         """Drop the record of `name`, so that its source is asked again; its bars stay."""
         with self._lock:
@@ -196,6 +200,7 @@ class BarCache:
 
     def verify(self) -> dict[str, str]:
         """Compare every checksum again: key of each value that is corrupt, with what is wrong. It is set aside."""
+        self._index.mend()
         wrong = {}
         for key in self._index.keys("bars:", "was:"):
             file = self._index.get(key)

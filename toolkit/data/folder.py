@@ -99,12 +99,18 @@ def move(path: Path, folder: Path) -> None:
         os.replace(path, target)
 
 
-def opened(path: Path) -> ColumnFile:
+def remove(paths: Iterable[Path]) -> None:
+    """Remove files, those that are gone already too."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def opened(path: str) -> ColumnFile:
     """The column file at `path`, set aside if it is corrupt; raises CorruptValue."""
     try:
         return barfile.read(path)
     except CorruptValue:
-        move(path, path.parents[2] / "quarantine")
+        move(Path(path), Path(path).parents[2] / "quarantine")
         raise
 
 

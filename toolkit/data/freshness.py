@@ -65,16 +65,21 @@ class Freshness:
 def sealed(record: Freshness) -> str:
     """The record as JSON behind its checksum: one changed digit of a year would keep stale bars fresh for ever."""
     text = json.dumps(record.record())
-    return blake2b(text.encode(), digest_size=8).hexdigest() + text
+    return _checksum(text) + text
 
 
 def unsealed(text: Any) -> Freshness | None:
     """The record that `sealed` wrote; None for anything else."""
     try:
-        record = Freshness.from_record(json.loads(text[16:])) if isinstance(text, str) else None
-        return record if record is not None and sealed(record) == text else None
+        if not isinstance(text, str) or _checksum(text[16:]) != text[:16]:
+            return None
+        return Freshness.from_record(json.loads(text[16:]))
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def _checksum(text: str) -> str:
+    return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def bar_state(label: np.datetime64, fetched_at: pd.Timestamp, calendar: Calendar, delay: pd.Timedelta, interval: str) -> str:

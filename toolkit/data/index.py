@@ -33,7 +33,7 @@ LONGEST_TEXT = 16_384
 BUSY = 5.0  # seconds that a write waits for other writers
 # Bytes of a row that were changed by accident make diskcache raise any of these.
 UNREADABLE = (UnsafeValue, ValueError, TypeError, OverflowError, KeyError, MemoryError, AttributeError)
-# What SQLite says of a sound index that cannot be used now; anything else it says means that the index is broken.
+# What SQLite says of a sound index that cannot be used now; anything else means that it is broken.
 PASSING = ("locked", "busy", "full", "readonly", "unable to open", "interrupted")
 
 Value = str | int | ColumnFile
@@ -77,10 +77,9 @@ class BarDisk(diskcache.Disk):
         if mode != MODE_BINARY or not filename:
             raise UnsafeValue(f"the index holds a value of mode {mode}", "it is dropped and fetched again")
         if os.path.isabs(filename) or ".." in filename:
-            what = f"the index points at {filename!r}, outside of the cache"
-            raise UnsafeValue(what, "it is dropped and fetched again")
+            raise UnsafeValue(f"the index points at {filename!r}, outside of the cache", "it is dropped and fetched again")
         try:
-            return folder.opened(Path(self._directory, filename))
+            return folder.opened(f"{self._directory}/{filename}")
         except FileNotFoundError:
             raise
         except OSError as error:  # too many open files, no permission: diskcache would take it for a missing value
@@ -100,6 +99,7 @@ class Index:
     def __init__(self, directory: Path, readonly: bool = False) -> None:
         self.directory, self.readonly, self.corrupt = directory, readonly, 0
         self.place, self._writing = directory / "index", directory / "locks" / "writing"
+        self._database = str(self.place / "cache.db")
         self._lock = threading.RLock()
         self._open()
 
@@ -109,7 +109,9 @@ class Index:
                 self._writing.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self._cache: Any = self._connected()
                 self._inode = self._seen()
-                self._sweep()
+                killed = any(self._writing.parent.glob("busy-*"))
+                if killed or not any(True for _ in self._cache):
+                    self._sweep()
                 return
             except (OSError, sqlite3.Error, diskcache.Timeout) as error:
                 if not self.place.is_dir() or not _refused(error):
@@ -148,37 +150,36 @@ class Index:
                 if known is None or known.fetched_at < record.fetched_at:
                     cache.set("fresh:" + meta["name"], sealed(record))
 
+    def mend(self) -> None:
+        """Remove what a killed writer left, and take up again what the index has lost."""
+        self._written("mended", self._sweep)
+
     def _sweep(self) -> None:
-        """Remove what a killed writer left, and take up again what the index has lost; skipped while somebody writes."""
-        with held(self._writing) as alone:
-            groups = folder.grouped(folder.value_files(self.place)) if alone else {}
+        with held(self._writing) as alone:  # else somebody writes, and his files may not be in the index yet
+            groups = folder.grouped(folder.value_files(self.place)) if alone and not self.readonly else {}
             keys = {folder.value_group(key): key for key in self._cache} if groups else {}
             for group, several in groups.items():
                 if group not in keys:
                     self._adopt(self._cache, several)
-                elif len(several) > 1:
-                    found = self._cache.get(keys[group])
-                    kept = found.path if isinstance(found, ColumnFile) else None
-                    for path in several if kept else []:
-                        if str(path) != kept:
-                            path.unlink(missing_ok=True)
-            for path in [path for several in groups.values() for path in several if path.suffix == ".tmp"]:
-                path.unlink(missing_ok=True)
+                elif len(several) > 1 and isinstance(found := self._cache.get(keys[group]), ColumnFile):
+                    folder.remove(path for path in several if str(path) != found.path)
+            folder.remove(path for several in groups.values() for path in several if path.suffix == ".tmp")
+            folder.remove(self._writing.parent.glob("busy-*") if alone else ())
 
     def _seen(self) -> tuple[int, int]:
         try:
-            status = os.stat(self.place / "cache.db")
+            status = os.stat(self._database)
+            return status.st_dev, status.st_ino
         except OSError:
             return 0, 0
-        return status.st_dev, status.st_ino
 
     def _unusable(self, verb: str, error: Exception) -> CacheUnusable:
-        what = f"cache folder {self.directory} cannot be {verb} ({type(error).__name__}: {error})"
-        return CacheUnusable(what, "make it writable or free space, or name another: BarCache('/path/to/folder')")
+        cure = "make it writable or free space, or name another: BarCache('/path/to/folder')"
+        return CacheUnusable(f"cache folder {self.directory} cannot be {verb} ({type(error).__name__}: {error})", cure)
 
     def _tried(self, verb: str, act: Callable[[], Result]) -> Result:
         """What `act` returns; the index is made again where SQLite finds it broken, and opened again where it is gone."""
-        with self._lock, deferred_interrupts():
+        with self._lock:
             if self._seen() != self._inode:
                 log.warning("%s was deleted or replaced: opened again", self.directory)
                 self._cache.close()
@@ -195,6 +196,10 @@ class Index:
                     return act()
             except (OSError, sqlite3.Error, diskcache.Timeout) as error:
                 raise self._unusable(verb, error) from error
+
+    def _written(self, verb: str, act: Callable[[], Result]) -> Result:
+        with deferred_interrupts():
+            return self._tried(verb, act)
 
     def get(self, key: str) -> Value | None:
         """The value of `key`; None if there is none, or if it cannot be trusted: it is then dropped, and said."""
@@ -213,7 +218,7 @@ class Index:
         raise UnsafeValue("its file is gone", "it is fetched again")
 
     def drop(self, key: str, why: str) -> None:
-        """Count and say that the value of `key` cannot be trusted, and forget it."""
+        """Forget the value of `key`, which cannot be trusted, count it and say so."""
         self.corrupt += 1
         log.warning("%s in the cache cannot be trusted (%s): dropped, fetched again", key, why)
         with contextlib.suppress(CacheUnusable, *UNREADABLE):
@@ -225,30 +230,28 @@ class Index:
 
     def commit(self, files: Mapping[str, bytes], texts: Mapping[str, str]) -> None:
         """Store all of it or nothing: the files first, then all rows in one transaction. Raises CacheUnusable."""
-        self._tried("written", lambda: self._commit(files, texts))
+        self._written("written", lambda: self._commit(files, texts))
 
     def _commit(self, files: Mapping[str, bytes], texts: Mapping[str, str]) -> None:
         if self.readonly:
             raise PermissionError("it was opened read-only")
         written: dict[str, Written] = {}
+        mark = self._writing.with_name(f"busy-{os.getpid()}-{threading.get_ident()}")
         with held(self._writing, shared=True, patience=BUSY) as allowed:
             if not allowed:
                 raise BlockingIOError("another process is mending it")
-            try:
-                for key, content in files.items():
-                    written[key] = Written(folder.value_name(key), len(content))
-                    path = self.place / written[key].name
-                    path.parent.mkdir(mode=0o700, exist_ok=True)
-                    barfile.write(path, content)
-                with self._cache.transact():
-                    for key, value in [*written.items(), *texts.items()]:
-                        self._cache.set(key, value)
-            except BaseException:
-                for value in written.values():
-                    (self.place / value.name).unlink(missing_ok=True)
-                self._cache.disk.discarded.clear()
-                raise
+            self._cache.disk.discarded.clear()  # of a transaction that was rolled back
+            mark.touch()
+            for key, content in files.items():
+                written[key] = Written(folder.value_name(key), len(content))
+                path = self.place / written[key].name
+                path.parent.mkdir(mode=0o700, exist_ok=True)
+                barfile.write(path, content)
+            with self._cache.transact():
+                for key, value in [*written.items(), *texts.items()]:
+                    self._cache.set(key, value)
             self._discard()
+            mark.unlink(missing_ok=True)  # where a commit raises, nobody knows whether it is done: `mend` finds out
 
     def _discard(self, trash: bool = False) -> None:
         names = self._cache.disk.discarded
@@ -264,7 +267,7 @@ class Index:
                 for key, count in counts.items():
                     self._cache.incr(key, count)
 
-        self._tried("written", act)
+        self._written("written", act)
 
     def delete(self, keys: Iterable[str], trash: bool = False) -> None:
         """Forget `keys`; their files are removed, or moved to the trash folder."""
@@ -274,11 +277,11 @@ class Index:
                 self._cache.delete(key)
             self._discard(trash)
 
-        self._tried("cleared", act)
+        self._written("cleared", act)
 
     def wipe(self) -> None:
         """Forget everything, planted keys too; all files are moved to the trash folder."""
-        self._tried("cleared", lambda: self._cache.clear())
+        self._written("cleared", lambda: self._cache.clear())
         self._discard(trash=True)
 
     def close(self) -> None:

@@ -77,9 +77,11 @@ class Store:
 
     def series(self, symbol: str, interval: str, parts: tuple[str, ...]) -> Series:
         """The stored series; raises Damaged if a file of it is gone or could not be trusted: its record is dropped then."""
-        files = self.files(symbol, interval, parts)
-        if len(files) == len(parts):
-            return series_of(files)
+        for mend in (self.cache.mend, lambda: None):
+            files = self.files(symbol, interval, parts)
+            if len(files) == len(parts):
+                return series_of(files)
+            mend()  # the index may have lost what is still there
         self.cache.forget(self.name(symbol, interval))
         what = f"{symbol}: {len(parts) - len(files)} of its {len(parts)} files in the cache could not be trusted"
         raise Damaged(what, "ask again: it is fetched anew", symbol=symbol)
