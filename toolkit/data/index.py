@@ -7,7 +7,6 @@ diskcache unpickles values when it reads and keys when it iterates, which runs w
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import sqlite3
@@ -29,8 +28,8 @@ from toolkit.errors import CacheUnusable, UnsafeValue
 
 log = logging.getLogger(__name__)
 
-LONGEST_TEXT = 16_384
-BUSY = 5.0  # seconds that a write waits for other writers
+REFUSED = (PermissionError, sqlite3.OperationalError)
+LONGEST_TEXT, BUSY = 16_384, 5.0  # characters; seconds that a write waits for other writers
 # Bytes of a row that were changed by accident make diskcache raise any of these.
 UNREADABLE = (UnsafeValue, ValueError, TypeError, OverflowError, KeyError, MemoryError, AttributeError)
 # What SQLite says of a sound index that cannot be used now; anything else means that it is broken.
@@ -83,17 +82,17 @@ class BarDisk(diskcache.Disk):
         except FileNotFoundError:
             raise
         except OSError as error:  # too many open files, no permission: diskcache would take it for a missing value
-            cure = "raise the limit, or mend the permissions; nothing was dropped"
-            raise CacheUnusable(f"{filename} in the cache cannot be opened ({error})", cure) from error
+            what, cure = f"{filename} in the cache cannot be opened ({error})", "raise the limit, or mend the permissions"
+            raise CacheUnusable(what, cure) from error
 
     def remove(self, file_path: str) -> None:
-        self.discarded.append(file_path)  # the file goes when its transaction is over: a kill between must lose nothing
+        self.discarded.append(file_path)  # it goes when its transaction is over: a kill between must lose nothing
 
 
 class Index:
     """Texts, counts and column files by key in `directory`, which must exist; safe for threads and processes.
 
-    What cannot be written is opened `readonly`, from the files alone. `corrupt` counts values that could not be trusted.
+    What cannot be written is opened `readonly`, from its files. `corrupt` counts values that could not be trusted.
     """
 
     def __init__(self, directory: Path, readonly: bool = False) -> None:
@@ -114,7 +113,7 @@ class Index:
                     self._sweep()
                 return
             except (OSError, sqlite3.Error, diskcache.Timeout) as error:
-                if not self.place.is_dir() or not _refused(error):
+                if not self.place.is_dir() or not isinstance(error, REFUSED):
                     raise self._unusable("opened", error) from error
                 log.warning("%s cannot be written (%s): opened read-only", self.directory, error)
         self.readonly, self._inode = True, self._seen()
@@ -297,7 +296,3 @@ def _diskcache(place: Path) -> diskcache.Cache:
 
 def _passing(error: Exception) -> bool:
     return isinstance(error, sqlite3.OperationalError) and any(word in str(error) for word in PASSING)
-
-
-def _refused(error: Exception) -> bool:
-    return isinstance(error, PermissionError | sqlite3.OperationalError) or getattr(error, "errno", 0) == errno.EROFS

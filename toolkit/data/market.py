@@ -192,7 +192,7 @@ class MarketData:
     # -------------------------------------------------------------------------------------------------------- together
     def _assemble(self, served: dict[str, Served], stored: str, interval: str, first: pd.Timestamp | None) -> Bars:
         versions = tuple(each.version for each in served.values())
-        key = (tuple(served), versions, interval, first)
+        key = (self._store.beginning, tuple(served), versions, interval, first)
         with self._lock:
             found = self._assembled.get(key)
             if found is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -65,9 +66,10 @@ def recorded(
     lacking = int(sessions[-1] - sessions[0]) + 1 - len(sessions)
     if lacking:
         issues.append(Issue("GAP", history.symbol, f"{lacking} sessions without a bar"))
-    traded = history.traded[:, inside][:, known]
+    traded = np.ascontiguousarray(history.traded[:, inside][:, known])
     stored = replace(history, labels=labels[known], traded=traded, issues=tuple(issues))
-    version = f"{revision}.{now.as_unit('ns').value}.{len(stored.labels)}"
+    content = zlib.crc32(traded.tobytes(), zlib.crc32(stored.events.tobytes()))
+    version = f"{revision}.{now.as_unit('ns').value}.{len(stored.labels)}.{content}"
     return Series(stored, interval, int(final.sum()), Provenance(source.name, now, revision), audited_at, version)
 
 
