@@ -39,6 +39,21 @@ class At:
         raise AssertionError("nobody should wait")
 
 
+class Moving(At):
+    """A live clock that moves when somebody sleeps, and writes down for how long."""
+
+    def __init__(self, text):
+        super().__init__(text)
+        self.start, self.pauses = self.time, []
+
+    def monotonic(self):
+        return (self.time - self.start).total_seconds()
+
+    def sleep(self, seconds):
+        self.pauses.append(seconds)
+        self.time += pd.Timedelta(seconds=seconds)
+
+
 @dataclass
 class Tape:
     """Shows what has opened by the clock's instant, an open bar with half its volume; `scale` rewrites all of history.

@@ -1,23 +1,35 @@
-"""Yahoo over real sockets on the loopback interface: what arrives is as traded, and every fault has its name."""
+"""Yahoo over real sockets on the loopback interface: every failure is told apart, and no rest it asks for is cut short."""
 
+import json
 import socket
+import time
 from dataclasses import replace
+from email.utils import format_datetime
 
 import numpy as np
 import pandas as pd
+import platformdirs
 import pytest
 import yfinance
+from loopback import NOW, SYMBOLS, ask, minute_bars, patient
+from yfinance.data import YfData
 
-from toolkit.data import FIELDS, BarCache, Bars, Calendar, MarketData, ReplayClock
+from toolkit.data import BarCache, MarketData, ReplayClock
 from toolkit.data.sources.yahoo import YahooSource
-from toolkit.data.validate import cleaned
-from toolkit.errors import DataUnavailable, InvalidParameter, UnknownSymbol
-from toolkit.testing.yahoo_chart import CONTENT_FAULTS
-from toolkit.testing.yahoo_server import TRANSPORT_FAULTS, LoopbackSession, YahooServer
+from toolkit.errors import BudgetSpent, DataUnavailable, InvalidParameter, UnknownSymbol
+from toolkit.testing.yahoo_server import LoopbackSession, SkippingClock, YahooServer
 
-NOW = pd.Timestamp("2013-03-01 21:30", tz="UTC")
-SINCE, TODAY = pd.Timestamp("1990-01-01"), pd.Timestamp("2013-03-01")
-SYMBOLS = ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
+
+@pytest.fixture(scope="module", autouse=True)
+def cookies(tmp_path_factory):
+    """What yfinance keeps between processes lies elsewhere than the user's."""
+    yfinance.set_tz_cache_location(str(tmp_path_factory.mktemp("yfinance")))
+
+
+@pytest.fixture(autouse=True)
+def pauses(tmp_path, monkeypatch):
+    """A pause that the servers of one test ask for is none of another's."""
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / "user" / name))
 
 
 @pytest.fixture
@@ -26,76 +38,7 @@ def yahoo(bundled):
         yield server
 
 
-def patient(server, pauses=None) -> YahooSource:
-    """A source that writes its pauses down instead of waiting."""
-    return YahooSource(server.session(), sleep=(lambda seconds: None) if pauses is None else pauses.append)
-
-
-def ask(source: YahooSource, symbol: str = "AAPL"):
-    return source.fetch(symbol, SINCE, TODAY, "1d")
-
-
-# --- prices
-
-
-@pytest.mark.parametrize("symbol", SYMBOLS)
-def test_split_adjusted_single_precision_comes_back_as_traded(yahoo, bundled, symbol):
-    own = bundled.select(symbol)
-    history = ask(patient(yahoo), symbol)
-    priced = np.isfinite(own.traded[3, 0])
-    assert np.array_equal(history.labels, own.index.to_numpy()[priced])
-    assert np.array_equal(history.traded, own.traded[:, 0, priced])
-    assert np.allclose(history.events["dividend"], own.actions["dividend"], rtol=1e-6)
-    assert np.array_equal(history.events["split"], own.actions["split"])
-
-
-@pytest.mark.parametrize("ratio", [7.0, 1.5, 0.1])
-def test_odd_splits_are_undone_to_a_hundredth_of_a_cent(ratio):
-    index = Calendar("XNYS").sessions_between("2012-01-03", "2012-03-30")
-    close = np.round(20 + np.sin(np.arange(len(index))), 2)
-    close[30:] = np.round(close[30:] / ratio, 2)
-    frame = pd.DataFrame(dict.fromkeys(FIELDS[:4], close) | {"volume": 7_000_000.0}, index=index)
-    table = pd.DataFrame({"date": [index[30], index[31]], "symbol": "A", "split": [ratio, 1.0], "dividend": [2.5, 0.3]})
-    bars = Bars.from_frame(frame, symbol="A", actions=table, calendar="XNYS")
-    with YahooServer(bars, NOW) as server:
-        history = ask(patient(server), "A")
-    assert np.abs(history.traded[:4] - close).max() <= 1e-4
-    assert np.array_equal(history.traded[4], frame["volume"])
-    assert history.events["split"].tolist() == [ratio, 1.0]
-    assert history.events["dividend"] == pytest.approx([2.5, 0.3])
-
-
-def test_prices_through_the_cache_are_those_of_the_bundled_set(yahoo, bundled, tmp_path):
-    market = MarketData(patient(yahoo), BarCache(tmp_path), ReplayClock([NOW]))
-    bars = market.bars(SYMBOLS)
-    assert np.array_equal(bars.adjusted, bundled.adjusted, equal_nan=True)
-    assert (bars.calendar, bars.currency, bars.delay) == ("XNYS", "USD", pd.Timedelta("20min"))
-    assert sorted(yahoo.charts) == SYMBOLS and market.stats()["api_calls"] == 5
-
-
-def test_the_next_day_costs_one_small_request_a_symbol_and_an_open_session_none(yahoo, bundled, tmp_path):
-    cache = BarCache(tmp_path)
-
-    def at(instant: str) -> Bars:
-        yahoo.now = pd.Timestamp(instant, tz="UTC")
-        clock = ReplayClock([yahoo.now])
-        return MarketData(patient(yahoo), cache, clock, anchor="2013-02-01").bars("AAPL")
-
-    evening = at("2013-02-27 21:30")
-    yahoo.log.clear()
-    for instant, requests in (
-        ("2013-02-28 14:00", 0),
-        ("2013-02-28 16:00", 1),
-        ("2013-02-28 18:00", 0),
-        ("2013-02-28 21:21", 1),
-    ):
-        yahoo.log.clear()
-        bars = at(instant)
-        assert len(yahoo.charts) == requests, instant
-    assert str(bars.index[-1].date()) == "2013-02-28"
-    assert np.array_equal(bars.traded[:, 0], bundled.select("AAPL").until("2013-02-28").traded[:, 0])
-    assert bars.until("2013-02-27").fingerprint == evening.fingerprint
-    assert all(int(request.query["period1"]) > 1_361_000_000 for request in yahoo.log)  # days, not years
+# --- the wire
 
 
 def test_threads_share_one_session_and_keep_their_connections(yahoo, tmp_path):
@@ -103,48 +46,15 @@ def test_threads_share_one_session_and_keep_their_connections(yahoo, tmp_path):
     assert len({request.port for request in yahoo.log}) <= 2
 
 
-# --- faults
-
-# What each fault leads to when it strikes once, and when it does not pass: requests made, then bars short of all, codes.
-ONCE = {
-    **dict.fromkeys(("429", "500", "html", "truncated", "short", "blank", "empty_result"), (2, 0, [])),
-    **dict.fromkeys(("empty", "ragged", "wrong_symbol", "401"), (2, 0, [])),
-    "nulls": (1, 3, ["NULL_ROW"]),
-    "dup": (1, 0, ["DUPLICATE"]),
-    "x100": (1, 1, ["JUMP"]),
-    "high_below_low": (1, 1, ["BAD_OHLC"]),
-    "negative": (1, 1, ["BAD_PRICE"]),
-}
-PASSING = ("429", "500", "html", "truncated", "short", "blank", "empty_result", "reset", "empty", "ragged", "wrong_symbol")
-
-
-def test_the_tables_name_every_fault():
-    assert set(ONCE) | {"reset", "not_found"} == {*TRANSPORT_FAULTS, *CONTENT_FAULTS}
-
-
-@pytest.mark.parametrize("kind", ONCE)
-def test_a_fault_that_strikes_once_costs_a_retry_or_the_bars_it_spoiled(yahoo, kind):
+def test_one_thread_keeps_one_connection_and_its_replies_are_compressed(yahoo):
     source = patient(yahoo)
-    yahoo.fault(kind)
-    history = ask(source)
-    assert (source.meter.calls, 3270 - len(history.labels), [issue.code for issue in history.issues]) == ONCE[kind]
-
-
-def test_a_reset_connection_is_tried_again(yahoo):
-    yahoo.fault("reset")
-    assert len(ask(patient(yahoo)).labels) == 3270
-
-
-@pytest.mark.parametrize("kind", PASSING)
-def test_a_fault_that_stays_is_no_delisting_and_leaves_nothing_behind(yahoo, kind):
-    source = patient(yahoo)
-    yahoo.fault(kind, times=9)
-    with pytest.raises(DataUnavailable, match="AAPL") as caught:
-        ask(source)
-    assert not isinstance(caught.value, UnknownSymbol) and source.meter.calls == 3
-    healthy = patient(yahoo)
-    yahoo.heal()
-    assert len(ask(healthy).labels) == 3270
+    for symbol in SYMBOLS:
+        ask(source, symbol)
+    assert len({request.port for request in yahoo.log}) == 1
+    assert all("gzip" in request.accepts for request in yahoo.log)
+    reply = yahoo.session().get("https://query2.finance.yahoo.com/v8/finance/chart/AAPL", params={"range": "max"})
+    assert reply.headers["Content-Encoding"] == "gzip"
+    assert int(reply.headers["Content-Length"]) < len(reply.content) / 3
 
 
 def test_an_index_is_asked_for_by_its_own_name(bundled):
@@ -161,33 +71,159 @@ def test_an_unknown_symbol_costs_one_request(yahoo):
     assert source.meter.calls == 1 and len(yahoo.log) == 1
 
 
-def test_a_refusal_is_answered_with_the_cookie_and_crumb_of_yfinance(yahoo):
+class Answering:
+    """A session that answers everything alike."""
+
+    def __init__(self, status: int, body: str) -> None:
+        self.status_code, self.content, self.headers = status, body.encode(), {}
+
+    def get(self, url, **options):
+        return self
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "known"), [(404, "Not Found", False), (200, "Not Found", True), (404, "Bad Request", True)]
+)
+def test_only_a_404_that_says_not_found_is_an_unknown_symbol(status, code, known):
+    body = json.dumps({"chart": {"result": None, "error": {"code": code, "description": "No data found"}}})
+    with pytest.raises(DataUnavailable) as caught:
+        ask(YahooSource(Answering(status, body), clock=SkippingClock(NOW)))
+    assert isinstance(caught.value, UnknownSymbol) != known
+
+
+def test_the_allowance_ends_the_retries(yahoo):
+    source = patient(yahoo)
+    source.meter.allow(2)
+    yahoo.fault("500", times=9)
+    with pytest.raises(BudgetSpent):
+        ask(source)
+    assert len(yahoo.log) == source.meter.calls == 2
+
+
+def test_a_refusal_is_answered_with_the_cookie_and_crumb_of_yfinance_and_all_is_counted(yahoo):
+    source = patient(yahoo)
+    yahoo.fault("401")
+    ask(source)
+    assert "crumb" in yahoo.log[-1].query and source.meter.calls == len(yahoo.log)
+    before = len(yahoo.log)
+    ask(source, "IBM")
+    assert len(yahoo.log) == before + 1 and yahoo.log[-1].query["crumb"] == "abcDEF12345"  # not asked for again
+
+
+def test_yfinance_does_not_answer_from_its_memory_after_a_refusal(yahoo):
+    url = "https://query2.finance.yahoo.com/v8/finance/chart/IBM"
+    YfData(session=yahoo.session()).cache_get(url, {"range": "1d"})
+    assert YfData.cache_get.cache_info().currsize > 0
     yahoo.fault("401")
     ask(patient(yahoo))
-    assert "crumb" in yahoo.log[-1].query
+    assert YfData.cache_get.cache_info().currsize == 0
+
+
+def test_a_refusal_that_stays_is_an_error_after_one_crumb(yahoo):
+    source = patient(yahoo)
+    yahoo.fault("401", times=99)
+    with pytest.raises(DataUnavailable, match="AAPL: Yahoo refuses with 401") as caught:
+        ask(source)
+    assert not isinstance(caught.value, UnknownSymbol) and source.meter.calls == len(yahoo.log) < 10
+    yahoo.heal()
+    assert len(ask(source).labels) == 3270
 
 
 def test_the_pause_that_the_server_asks_for_is_kept(yahoo):
-    pauses: list[float] = []
+    clock = SkippingClock(NOW)
     yahoo.fault("429", times=2, retry_after=7)
-    ask(patient(yahoo, pauses))
-    assert len(pauses) == 2 and min(pauses) >= 7
+    ask(patient(yahoo, clock))
+    assert 14 <= clock.monotonic() < 16
+
+
+def test_the_pause_may_be_a_date(yahoo):
+    clock = SkippingClock(NOW)
+    yahoo.fault("503", retry_after=format_datetime(NOW.to_pydatetime() + pd.Timedelta("20s")))
+    ask(patient(yahoo, clock))
+    assert 19.9 < clock.monotonic() < 21
+
+
+def test_a_long_pause_stops_all_symbols_at_once_and_in_every_process(yahoo, tmp_path):
+    clock = SkippingClock(NOW)
+    first, second = (patient(yahoo, clock, shared=tmp_path / "not_before") for _ in range(2))
+    yahoo.fault("429", retry_after=120)
+    for source in (first, second):
+        with pytest.raises(DataUnavailable, match="Yahoo asked to wait until 21:32:0"):
+            ask(source)
+    assert len(yahoo.log) == 1 and second.meter.calls == 0
+    clock.sleep(120)
+    assert len(ask(second).labels) == 3270
 
 
 def test_pauses_without_a_wish_of_the_server_are_short_and_random(yahoo):
-    pauses: list[float] = []
+    clock = SkippingClock(NOW)
     yahoo.fault("500", times=2)
-    ask(patient(yahoo, pauses))
-    assert len(pauses) == 2 and all(0 <= pause <= 8 for pause in pauses)
+    ask(patient(yahoo, clock))
+    assert len(clock.slept) == 2 and all(0 <= pause <= 8 for pause in clock.slept)
 
 
 def test_a_server_that_does_not_answer_ends_in_an_error_in_time():
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        source = YahooSource(LoopbackSession(silent.getsockname()[1]), timeout=0.1, sleep=lambda seconds: None)
+        source = YahooSource(LoopbackSession(silent.getsockname()[1]), timeout=0.1, clock=SkippingClock(NOW))
+        began = time.perf_counter()
         with pytest.raises(DataUnavailable, match="was not reached"):
             ask(source)
+    assert time.perf_counter() - began < 5.0
+
+
+class Silent:
+    """A session without an answer: each request takes `seconds` on `clock`, and is then given up."""
+
+    def __init__(self, clock: SkippingClock, seconds: float) -> None:
+        self.clock, self.seconds, self.timeouts = clock, seconds, []
+
+    def get(self, url, timeout, **options):
+        self.timeouts.append(timeout)
+        self.clock.sleep(min(self.seconds, timeout))
+        raise TimeoutError("no answer")
+
+
+@pytest.mark.parametrize(("timeout", "expected"), [(10.0, [10.0, 10.0, 10.0]), (14.0, [14.0, 14.0, 2.0]), (31.0, [30.0])])
+def test_the_last_try_has_what_is_left_of_thirty_seconds(timeout, expected):
+    clock = SkippingClock(NOW)
+    silent = Silent(clock, seconds=60.0)
+    with pytest.raises(DataUnavailable, match="was not reached"):
+        ask(YahooSource(silent, timeout, clock))
+    assert silent.timeouts == pytest.approx(expected, abs=1.6)  # less the random pauses
+    assert clock.monotonic() <= 30.0 + 1e-9
+
+
+def test_a_symbol_has_thirty_seconds_in_all(yahoo):
+    clock = SkippingClock(NOW)
+    yahoo.fault("429", times=9, retry_after=20)
+    with pytest.raises(DataUnavailable):
+        ask(patient(yahoo, clock))
+    assert clock.monotonic() <= 30 and len(yahoo.log) == 2
+
+
+def test_a_dead_network_opens_the_circuit():
+    clock = SkippingClock(NOW)
+    with socket.socket() as gone:
+        gone.bind(("127.0.0.1", 0))  # bound and not listening: refused
+        source = YahooSource(LoopbackSession(gone.getsockname()[1]), clock=clock)
+        for _ in range(6):
+            with pytest.raises(DataUnavailable):
+                ask(source)
+        assert source.meter.calls < 12
+        with pytest.raises(DataUnavailable, match="in a row and is not asked until"):
+            ask(source)
+
+
+def test_the_rate_that_a_server_allows_is_found(bundled):
+    """The server takes 3 requests in half a second; the source, which may make 50 a second, gets every symbol all the same."""
+    clock = SkippingClock(NOW)
+    with YahooServer(bundled, NOW, rate=(3, 0.5), clock=clock) as server:
+        source = patient(server, clock, rate=50.0, burst=3)
+        for symbol in SYMBOLS * 4:
+            assert len(ask(source, symbol).labels) > 100
+        assert source.pace.rate < 50.0 and source.meter.calls > 20
 
 
 def test_one_bad_symbol_of_a_batch_stops_no_other(yahoo, tmp_path):
@@ -197,12 +233,32 @@ def test_one_bad_symbol_of_a_batch_stops_no_other(yahoo, tmp_path):
     assert [(issue.code, issue.symbol) for issue in bars.issues] == [("DATA_UNAVAILABLE", "GOOG")]
 
 
+# --- the kit itself: the real yfinance runs against it
+
+
 def test_a_loopback_session_never_leaves_the_machine(yahoo):
     with pytest.raises(InvalidParameter, match="yahoo.com alone"):
         yahoo.session().get("https://example.com/")
 
 
-# --- the kit itself: the real yfinance runs against it
+def test_random_faults_are_those_of_the_seed_in_any_order(bundled):
+    def struck(symbols, seed):
+        with YahooServer(bundled, NOW, random_faults={"500": 0.3, "html": 0.2}, seed=seed) as server:
+            return {symbol: [getattr(server.due_fault(symbol), "kind", "") for _ in range(40)] for symbol in symbols}
+
+    first = struck(SYMBOLS, 1)
+    assert first == struck(SYMBOLS[::-1], 1) != struck(SYMBOLS, 2)
+    kinds = [kind for each in first.values() for kind in each]
+    assert 40 < kinds.count("500") < 80 and 20 < kinds.count("html") < 60
+
+
+def test_intraday_bars_too_old_or_too_many_are_refused_as_yahoo_does(bundled):
+    def status(days: int, interval: str = "1m") -> int:
+        query = {"period1": int(NOW.timestamp()) - days * 86_400, "period2": int(NOW.timestamp()), "interval": interval}
+        return server.session().get("https://query2.finance.yahoo.com/v8/finance/chart/A", params=query).status_code
+
+    with YahooServer(bundled, NOW, intraday=[minute_bars()]) as server:
+        assert (status(7), status(9), status(40), status(7, "5m")) == (200, 422, 422, 404)
 
 
 @pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
@@ -218,38 +274,10 @@ def test_yfinance_itself_reads_the_server(yahoo, bundled):
     assert np.allclose(returns.to_numpy()[plain][1:], ours.to_numpy()[plain][1:], atol=1e-6)
 
 
-# --- checks of content
-
-
-def block(close) -> tuple[np.ndarray, np.ndarray]:
-    close = np.asarray(close, float)
-    days = np.arange("2012-01-01", "2012-03-01", dtype="M8[D]").astype("M8[ns]")[: len(close)]
-    return days, np.array([close, close * 1.01, close * 0.99, close, np.full(len(close), 1e6)])
-
-
-def test_a_price_in_cents_is_dropped_and_a_crash_is_not():
-    # AAPL fell by 51.9 % on 2000-09-29
-    days, values = block([53.5, 25.75, 24.25, 22.31, 2231.0, 23.62, 22.25])
-    _, kept, issues = cleaned("A", days, values)
-    assert kept[3].tolist() == [53.5, 25.75, 24.25, 22.31, 23.62, 22.25]
-    assert [issue.code for issue in issues] == ["JUMP"]
-
-
-def test_a_high_that_misses_the_close_by_rounding_is_widened():
-    days, values = block([10.0, 11.0])
-    values[1, 0] = 10.0 * (1 - 1e-5)
-    _, kept, issues = cleaned("A", days, values)
-    assert kept[1, 0] == 10.0 and issues == ()
-
-
-def test_the_last_of_a_doubled_day_is_kept():
-    days, values = block([10.0, 11.0, 12.0])
-    days = days[[0, 1, 1]]
-    _, kept, issues = cleaned("A", days, values)
-    assert kept[3].tolist() == [10.0, 12.0] and [issue.code for issue in issues] == ["DUPLICATE"]
-
-
-def test_nothing_left_is_an_error_and_not_an_empty_frame():
-    days, values = block([np.nan, np.nan])
-    with pytest.raises(DataUnavailable, match="no usable bar"):
-        cleaned("A", days, values)
+@pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
+def test_yfinance_itself_reads_minutes_from_the_server(bundled):
+    truth = minute_bars("AAPL").traded[3, 0]
+    with YahooServer(bundled, NOW, intraday=[minute_bars("AAPL")]) as server:
+        ticker = yfinance.Ticker("AAPL", session=server.session())
+        frame = ticker.history(period="5d", interval="1m", auto_adjust=False)
+    assert len(frame) > 390 and np.allclose(frame["Close"], truth[-len(frame) :], rtol=1e-6)

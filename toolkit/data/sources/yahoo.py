@@ -1,4 +1,4 @@
-"""Yahoo's daily bars as a source, through the session of yfinance, as traded.
+"""Yahoo's bars as a source, daily and intraday, through the session of yfinance, as traded.
 
 The chart is read as JSON rather than through `yfinance.download`, which makes one empty frame of ten kinds of failure,
 keeps bad replies in its memory, and retries at once. So errors are told apart here at the level of HTTP.
@@ -6,53 +6,51 @@ keeps bad replies in its memory, and retries at once. So errors are told apart h
 
 from __future__ import annotations
 
+import json
 import logging
-import time
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
-import numpy as np
 import pandas as pd
+import platformdirs
 import tenacity
 from yfinance.data import YfData, new_session
 
-from toolkit.data.adjust import EVENT, FIELDS
+from toolkit.data.clock import Clock, SystemClock
 from toolkit.data.meter import Meter
+from toolkit.data.pace import Pace
 from toolkit.data.sources import History
-from toolkit.data.validate import cleaned
-from toolkit.errors import DataUnavailable, InvalidParameter, UnknownSymbol
+from toolkit.data.sources.yahoo_chart import CURE, NoRows, Passing, Rows, history_of, rows_of
+from toolkit.errors import DataUnavailable, InvalidParameter, ToolkitError, UnknownSymbol
 
 log = logging.getLogger(__name__)
 
 CHART = "https://query2.finance.yahoo.com/v8/finance/chart/"
-EXCHANGES = {
-    "America/New_York": "XNYS",
-    "America/Toronto": "XTSE",
-    "Europe/London": "XLON",
-    "Europe/Paris": "XPAR",
-    "Europe/Berlin": "XETR",
-    "Asia/Tokyo": "XTKS",
-    "Asia/Hong_Kong": "XHKG",
-    "UTC": "24/7",
+TRIES, DEADLINE = 3, 30.0
+DAY = pd.Timedelta(days=1)
+REACH: dict[str, pd.Timedelta | None] = {
+    "1d": None,
+    "1m": 7 * DAY,
+    **dict.fromkeys(("2m", "5m", "15m", "30m"), 60 * DAY),
+    "1h": 730 * DAY,
 }
-TRIES, LONGEST_WAIT = 3, 30.0
-CURE = "ask again later; stored bars are kept"
-
-
-class _Passing(DataUnavailable):
-    """A failure that may be gone at the next try, after `wait` seconds if the server said so."""
-
-    def __init__(self, what: str, symbol: str, wait: float = 0.0) -> None:
-        super().__init__(what, CURE, symbol=symbol)
-        self.wait = wait
+KEPT_MINUTES, A_REQUEST = 30 * DAY, 7 * DAY
+"""Yahoo keeps minute bars for 30 days and serves little more than 7 of them in one reply."""
+# Sessions of a date lie within this much before and after its day in UTC, wherever the exchange is.
+AROUND = pd.Timedelta("12h")
 
 
 class YahooSource:
-    """Daily bars, splits and dividends from Yahoo; one `session` (curl_cffi) for all threads.
+    """Bars, splits and dividends from Yahoo; one `session` (curl_cffi) and one pace for all threads.
 
-    Each request has `timeout` seconds; what may pass is tried three times with random pauses, through `sleep`.
-    `meter` counts requests. Raises UnknownSymbol for a symbol that Yahoo does not know, DataUnavailable for the rest.
+    At most `rate` requests a second after the first `burst`; a rest that Yahoo asks for is kept by all processes through
+    the file `shared` (in the user's cache folder, if none is named). Each request has `timeout` seconds, each symbol 30:
+    what may pass is tried three times with random pauses. `meter` counts all requests, those for a crumb too.
+    Raises UnknownSymbol for a symbol that Yahoo does not know, DataUnavailable for the rest.
     """
 
     name = "yahoo"
@@ -60,133 +58,191 @@ class YahooSource:
     delay = pd.Timedelta("20min")
 
     def __init__(
-        self, session: Any = None, timeout: float = 10.0, sleep: Callable[[float], None] = time.sleep
-    ) -> None:  # fmt: skip
+        self,
+        session: Any = None,
+        timeout: float = 10.0,
+        clock: Clock = SystemClock(),
+        rate: float = 5.0,
+        burst: int = 50,
+        shared: Path | None = None,
+    ) -> None:
         self._session = session if session is not None else new_session()
-        self._timeout, self._sleep = timeout, sleep
+        self._timeout, self._clock = timeout, clock
         self.meter = Meter()
+        shared = shared if shared is not None else Path(platformdirs.user_cache_dir("toolkit")) / "yahoo.not_before"
+        self.pace = Pace(rate, burst, clock, shared)
+        self._crumb: dict[str, str] = {}
+        self._own = threading.local()
 
     def reach(self, interval: str) -> pd.Timedelta | None:
-        if interval != "1d":
-            raise InvalidParameter(f"interval is {interval!r}", "pass '1d', '1wk' or '1mo'")
-        return None
+        if interval not in REACH:
+            raise InvalidParameter(f"interval is {interval!r}", f"pass one of {', '.join(REACH)}")
+        return REACH[interval]
 
     def fetch(self, symbol: str, start: pd.Timestamp, end: pd.Timestamp, interval: str) -> History:
         self.reach(interval)
-        day = pd.Timedelta(days=1)
-        query = {
-            "period1": int((start - day).timestamp()),
-            "period2": int((end + 2 * day).timestamp()),
+        now = self._clock.now().tz_localize(None)
+        self._own.deadline = self._clock.monotonic() + DEADLINE
+        try:
+            pieces = self._pieces(symbol, _queries(start, end, interval, now), interval)
+        finally:
+            del self._own.deadline
+        return history_of(symbol, pieces, start, end, interval, now)
+
+    def _pieces(self, symbol: str, queries: Iterable[dict[str, Any]], interval: str) -> list[Rows]:
+        pieces, empty = [], None
+        for query in queries:
+            try:
+                pieces.append(self._patiently(symbol, query, interval))
+            except NoRows as error:  # of several weeks one may be without a session
+                empty = error
+        if empty is not None and not pieces:
+            raise empty
+        return pieces
+
+    def _patiently(self, symbol: str, query: dict[str, Any], interval: str) -> Rows:
+        retrying = tenacity.Retrying(
+            stop=lambda state: state.attempt_number >= TRIES or self._left() <= state.upcoming_sleep,
+            wait=tenacity.wait_random_exponential(multiplier=0.5, max=8),
+            retry=tenacity.retry_if_exception_type(Passing),
+            sleep=self._clock.sleep,
+            reraise=True,
+        )
+        return retrying(lambda: rows_of(symbol, _checked(symbol, self._ask(symbol, query)), interval))
+
+    def _left(self) -> float:
+        """Seconds that this thread's symbol has left; another's use of yfinance in this process has all of them."""
+        deadline = getattr(self._own, "deadline", None)
+        return DEADLINE if deadline is None else deadline - self._clock.monotonic()
+
+    def _ask(self, symbol: str, query: dict[str, Any]) -> Any:
+        url = CHART + quote(symbol)
+        try:
+            reply = self._send(self._session.get, url, params=query | self._crumb)
+            return self._with_crumb(url, query) if reply.status_code in (401, 403) else reply
+        except ToolkitError:
+            raise
+        except Exception as error:  # curl_cffi and yfinance share no base class for what can fail on the wire
+            raise Passing(f"{symbol}: Yahoo was not reached ({type(error).__name__}: {error})", symbol) from error
+
+    def _with_crumb(self, url: str, query: dict[str, Any]) -> Any:
+        """The reply with yfinance's cookie and crumb; the crumb that was accepted goes with all later requests."""
+        self._crumb = {}
+        YfData.cache_get.cache_clear()  # it remembers replies, bad ones included
+        reply = YfData(session=_Counted(self._session, self._send)).get(url, params=query, timeout=self._timeout)
+        crumb = parse_qs(urlsplit(str(reply.url)).query).get("crumb")
+        if reply.status_code == 200 and crumb:
+            self._crumb = {"crumb": crumb[0]}
+        return reply
+
+    def _send(self, request: Callable[..., Any], url: str, timeout: float = DEADLINE, **options: Any) -> Any:
+        """One request, counted, in its turn and in time; what came of it sets the pace of the next ones."""
+        self.pace.check(self._left())
+        self.meter.count()
+        self.pace.wait(self._left())
+        left = self._left()
+        if left <= 0:
+            raise DataUnavailable(f"{url.rpartition('/')[2]}: Yahoo has not answered within {DEADLINE:g} s", CURE)
+        try:
+            reply = request(url, timeout=min(timeout, self._timeout, left), **options)
+        except Exception:
+            self.pace.failed()
+            raise
+        if reply.status_code in (429, 503):
+            self.pace.limited(_seconds(reply.headers.get("Retry-After"), self._clock.now()))
+        elif reply.status_code >= 500:
+            self.pace.failed()
+        else:
+            self.pace.answered()
+        return reply
+
+
+class _Counted:
+    """A session as yfinance sees it while it fetches cookie and crumb: its requests are counted and paced like ours."""
+
+    def __init__(self, session: Any, send: Callable[..., Any]) -> None:
+        self._session, self._send = session, send
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:  # yfinance takes only sessions of the libraries that it knows
+        return type(self._session)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def get(self, url: str, **options: Any) -> Any:
+        return self._send(self._session.get, url, **options)
+
+    def post(self, url: str, **options: Any) -> Any:
+        return self._send(self._session.post, url, **options)
+
+
+def _queries(start: pd.Timestamp, end: pd.Timestamp, interval: str, now: pd.Timestamp) -> Iterator[dict[str, Any]]:
+    """One query, or several for more minutes than a reply holds.
+
+    They go on to `now`, even if `end` is long past: prices are adjusted for all splits so far, so all must be listed.
+    """
+    first, last = start - DAY, end + 2 * DAY
+    if interval == "1d":
+        last = max(last, now + DAY)
+    else:
+        kept = KEPT_MINUTES if interval == "1m" else REACH[interval]
+        first, last = start - AROUND, end + DAY + AROUND
+        if kept is not None and last > now - kept:  # else a replay of the past, on a server that has it
+            first, last = max(first, now - kept + pd.Timedelta("5min")), max(last, now + DAY)
+    step = A_REQUEST if interval == "1m" else last - first
+    while first < last:
+        until = min(first + step, last)
+        yield {
+            "period1": int(first.timestamp()),
+            "period2": int(until.timestamp()) - (until < last),  # both ends are included
             "interval": interval,
             "includePrePost": "false",
             "events": "div,splits,capitalGains",
         }
-        patiently = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(TRIES),
-            wait=_pause,
-            retry=tenacity.retry_if_exception_type(_Passing),
-            sleep=self._sleep,
-            reraise=True,
-        )
-        return patiently(self._attempt, symbol, start, end, query)
-
-    def _attempt(self, symbol: str, start: pd.Timestamp, end: pd.Timestamp, query: dict[str, Any]) -> History:
-        reply = self._get(symbol, self._session.get, query)
-        if reply.status_code in (401, 403):  # only then is the crumb worth its requests
-            reply = self._get(symbol, YfData(session=self._session).get, query)
-        return history_of(symbol, _checked(symbol, reply), start, end)
-
-    def _get(self, symbol: str, get: Callable[..., Any], query: dict[str, Any]) -> Any:
-        self.meter.count()
-        try:
-            return get(CHART + quote(symbol), params=query, timeout=self._timeout)
-        except Exception as error:  # curl_cffi and yfinance share no base class for what can fail on the wire
-            raise _Passing(f"{symbol}: Yahoo was not reached ({type(error).__name__}: {error})", symbol) from error
-
-
-def _pause(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome is not None else None
-    asked = error.wait if isinstance(error, _Passing) else 0.0
-    return min(max(asked, tenacity.wait_random_exponential(multiplier=0.5, max=8)(state)), LONGEST_WAIT)
+        first = until
+        if first > now:
+            return
 
 
 def _checked(symbol: str, reply: Any) -> dict[str, Any]:
     """The one result in `reply`; raises for anything that is not a chart of `symbol`."""
     status = reply.status_code
     if status == 429 or status >= 500:
-        raise _Passing(f"{symbol}: Yahoo answered {status}", symbol, _seconds(reply.headers.get("Retry-After")))
+        raise Passing(f"{symbol}: Yahoo answered {status}", symbol)
+    if status in (401, 403):
+        raise DataUnavailable(f"{symbol}: Yahoo refuses with {status}, with a fresh crumb, too", CURE, symbol=symbol)
     try:
-        chart = reply.json()["chart"]
+        chart = json.loads(reply.content)["chart"]
         error, results = chart.get("error"), chart.get("result")
-        if error and error.get("code") == "Not Found":
+        if status == 404 and error and error.get("code") == "Not Found":
             raise UnknownSymbol(f"{symbol}: Yahoo does not know it", "check the spelling", symbol=symbol)
-        if error or status >= 400:
+        if status == 400 and "exist for startDate" in str(error):
+            raise NoRows(f"{symbol}: Yahoo has no row of it from then on", symbol)
+        if status >= 400:
             raise DataUnavailable(f"{symbol}: Yahoo answered {status}: {error}", CURE, symbol=symbol)
+        if error:
+            raise Passing(f"{symbol}: Yahoo answered with the error {error}", symbol)
         result = results[0]
         other = str(result["meta"]["symbol"])
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        log.debug("%s: no chart in %r", symbol, reply.content[:200])
         what = f"{symbol}: Yahoo answered {status} with what is no chart ({type(error).__name__}: {error})"
-        raise _Passing(what, symbol) from error
+        raise Passing(what, symbol) from error
     if other.upper() != symbol:
-        raise _Passing(f"{symbol}: Yahoo answered with bars of {other}", symbol)
+        raise Passing(f"{symbol}: Yahoo answered with bars of {other}", symbol)
     return result
 
 
-def _seconds(header: str | None) -> float:
+def _seconds(header: str | None, now: pd.Timestamp) -> float | None:
+    """A Retry-After, which may be a number of seconds or a date; None if there is none that can be read."""
+    if not header:
+        return None
     try:
-        return float(header) if header else 0.0
-    except ValueError:  # a date instead of a number
-        return 0.0
-
-
-def history_of(symbol: str, chart: dict[str, Any], start: pd.Timestamp, end: pd.Timestamp) -> History:
-    """Bars as traded from a chart, whose prices are adjusted for later splits; raises DataUnavailable if malformed."""
+        return float(header)
+    except ValueError:
+        pass
     try:
-        meta, zone = chart["meta"], chart["meta"]["exchangeTimezoneName"]
-        days = _session_days(chart.get("timestamp") or [], zone)
-        quotes = chart["indicators"]["quote"][0]
-        block = np.array([[np.nan if x is None else x for x in quotes.get(name) or []] for name in FIELDS], float)
-        events = _events(chart.get("events") or {}, zone)
-        currency = str(meta["currency"])
-        if block.shape != (len(FIELDS), len(days)):
-            raise ValueError(f"{len(days)} dates for {block.shape} prices")
-    except (ValueError, KeyError, TypeError, IndexError, ZeroDivisionError) as error:
-        what = f"{symbol}: the chart cannot be read ({type(error).__name__}: {error})"
-        raise _Passing(what, symbol) from error
-    if len(days) == 0:
-        raise _Passing(f"{symbol}: Yahoo sent a chart without a row", symbol)
-    if zone not in EXCHANGES:
-        raise DataUnavailable(
-            f"{symbol}: no calendar for the zone {zone}", "bring the bars with Bars.from_frame", symbol=symbol
-        )
-    days, block, issues = cleaned(symbol, days, block)
-    products = np.append(np.cumprod(events["split"][::-1])[::-1], 1.0)
-    split = products[np.searchsorted(events["date"], days, "right")]
-    traded = np.round(np.concatenate([block[:4] * split, np.round(block[4:] / split)]), 4)
-    kept = (days >= start.to_datetime64()) & (days <= end.to_datetime64())
-    inside = (events["date"] >= start.to_datetime64()) & (events["date"] <= end.to_datetime64())
-    return History(symbol, days[kept], traded[:, kept], events[inside], EXCHANGES[zone], currency, issues)
-
-
-def _session_days(stamps: list[int], zone: str) -> np.ndarray:
-    local = pd.DatetimeIndex(np.array(stamps, "i8").astype("M8[s]")).tz_localize("UTC").tz_convert(zone)
-    return local.tz_localize(None).normalize().as_unit("ns").asi8.view("M8[ns]")
-
-
-def _events(events: dict[str, dict[str, Any]], zone: str) -> np.ndarray:
-    """Splits and dividends by ex-date; amounts, which Yahoo divides by later splits, as they were paid."""
-    splits: dict[np.datetime64, float] = {}
-    paid: dict[np.datetime64, float] = {}
-    for event in events.get("splits", {}).values():
-        day = _session_days([event["date"]], zone)[0]
-        splits[day] = splits.get(day, 1.0) * float(event["numerator"]) / float(event["denominator"])
-    for event in [*events.get("dividends", {}).values(), *events.get("capitalGains", {}).values()]:
-        day = _session_days([event["date"]], zone)[0]
-        paid[day] = paid.get(day, 0.0) + float(event["amount"])
-    table = np.zeros(len(splits | paid), EVENT)
-    for k, day in enumerate(sorted(splits | paid)):
-        later = np.prod([ratio for date, ratio in splits.items() if date >= day])
-        table[k] = day, splits.get(day, 1.0), round(paid.get(day, 0.0) * float(later), 6)
-    if not (np.isfinite(table["split"]) & (table["split"] > 0) & (table["dividend"] >= 0)).all():
-        raise ValueError(f"impossible splits or dividends among {events}")
-    return table
+        return max((pd.Timestamp(parsedate_to_datetime(header)) - now).total_seconds(), 0.0)
+    except (ValueError, TypeError):  # TypeError: a date without zone
+        return None
