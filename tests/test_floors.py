@@ -13,6 +13,7 @@ DOORS = {
     "joblib": {"data/fetch.py", "cycle/sweep.py"},
     "yfinance": {"data/sources/yahoo.py"},
     "exchange_calendars": {"data/calendar.py"},
+    "alpaca": {"execution/brokers/alpaca.py", "data/sources/alpaca.py"},
     "matplotlib": {"plots/"},
     "IPython": {"plots/"},
     "sqlite3": {"execution/ledger.py", "cycle/telemetry.py", "data/index.py"},

@@ -101,6 +101,7 @@ class MarketData:
     ) -> tuple[dict[str, Served], dict[str, ToolkitError], Bars]:
         """What is served, what failed, and the bars; files that turn out to be damaged are fetched again, once."""
         stored = DAILY if interval in RESAMPLED else interval
+        self._store.look()
         served, failed = self._serve(symbols, stored, ttl)
         try:
             return served, failed, self._together(served, failed, stored, interval, first, as_of)
@@ -131,6 +132,7 @@ class MarketData:
         """
         wanted = checked_symbols(symbols)
         first, last = checked_range(start, end)
+        self._store.look()
         for at in range(0, len(wanted), 64):
             served, _ = self._serve(wanted[at : at + 64], interval, self.ttl)
             for symbol, each in served.items():
@@ -255,4 +257,4 @@ class MarketData:
         with self._lock:
             self._assembled.clear()
         self._store.forget()
-        self.cache.clear(bars, self._store.beginning + "/")
+        self.cache.clear(bars, self._store.look() + "/")

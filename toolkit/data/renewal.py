@@ -49,12 +49,13 @@ class Store:
     def __init__(self, source: Source, cache: BarCache, namespace: str) -> None:
         self.source, self.cache, self._namespace = source, cache, namespace
         self._kept: dict[str, tuple[Freshness, Series, Issue]] = {}
+        self.beginning = ""
 
-    @property
-    def beginning(self) -> str:
-        """Of all names of this source."""
+    def look(self) -> str:
+        """The beginning of all names of this source, looked at once a question: of a folder it changes with its files."""
         edition = f"-{self.source.edition}" if self.source.edition else ""
-        return f"{self._namespace}/{self.source.name}{edition}"
+        self.beginning = f"{self._namespace}/{self.source.name}{edition}"
+        return self.beginning
 
     def name(self, symbol: str, interval: str) -> str:
         """Under which the symbol is stored."""

@@ -11,6 +11,7 @@ cell, or 0, is none. An empty row is a halt.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -32,16 +33,19 @@ from toolkit.errors import DataUnavailable, InvalidBars, InvalidParameter, Unkno
 INTRADAY = ("1m", "2m", "5m", "15m", "30m", "1h")
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 LABELS = ("date", "datetime", "timestamp", "time", "index", "unnamed: 0", "")
-ACTIONS = "actions.csv"
+ACTIONS = "actions"
 EARLIEST_LATEST = pd.Timestamp("1700-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC")
 LOCALISE = "label by opening instant: frame.tz_localize('America/New_York'), or write 2012-01-03T14:30:00Z"
 
 
+_State = tuple[int, int, int]  # size and times, in nanoseconds, of the content and of the entry in the folder
+
+
 class _File(NamedTuple):
-    """A file as the folder lists it: any edit changes `state`."""
+    """A file as it was found: any edit changes `state`."""
 
     path: Path
-    state: tuple[int, int, int]
+    state: _State
 
 
 @dataclass(frozen=True)
@@ -133,16 +137,15 @@ class FolderSource:
     @property
     def edition(self) -> str:
         """Digest of place, names, sizes and times of all files; computed at each access, one system call a file."""
-        state = [str(self.folder), self.calendar, self.currency]
-        for interval in ("1d", *INTRADAY):
-            state += [f"{file.path}{file.state}" for file in self._listed(interval)]
-        return hashlib.blake2b("\0".join(state).encode(), digest_size=8).hexdigest()
+        listed = [(interval, self._listed(interval)) for interval in ("1d", *INTRADAY)]
+        state = (str(self.folder), self.calendar, self.currency, listed)
+        return hashlib.blake2b(repr(state).encode(), digest_size=8).hexdigest()
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """All that the folder holds, at any interval, sorted."""
-        files = [file for interval in ("1d", *INTRADAY) for file in self._listed(interval)]
-        return tuple(sorted({_stem(file.path.name) for file in files if PATTERN.fullmatch(_stem(file.path.name))}))
+        stems = {_stem(name) for interval in ("1d", *INTRADAY) for name, _ in self._listed(interval)}
+        return tuple(sorted(stem for stem in stems if PATTERN.fullmatch(stem)))
 
     def reach(self, interval: str) -> pd.Timedelta | None:
         if interval not in ("1d", *INTRADAY):
@@ -167,33 +170,44 @@ class FolderSource:
             symbol, labels[kept], traded[:, kept], inside, exchange.name, self.currency, last=pd.Timestamp(days.max())
         )
 
-    def _listed(self, interval: str) -> list[_File]:
-        """Files of an interval in the order of names; a missing sub-folder has none."""
-        place = self.folder if interval == "1d" else self.folder / interval
-        files = []
+    def _place(self, interval: str) -> Path:
+        return self.folder if interval == "1d" else self.folder / interval
+
+    def _listed(self, interval: str) -> list[tuple[str, _State]]:
+        """Names and states of the files of an interval, sorted; a missing sub-folder has none."""
+        files, place = [], self._place(interval)
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
-                    if entry.name.endswith(SUFFIXES) and not entry.name.startswith(".") and entry.is_file():
-                        files.append(_File(Path(entry.path), _state(entry.stat())))
+                    if entry.name.endswith(SUFFIXES) and not entry.name.startswith("."):
+                        with contextlib.suppress(FileNotFoundError):  # removed since, or a link to nowhere
+                            files.append((entry.name, _state(entry.stat())))
         except FileNotFoundError:
-            if interval != "1d":
-                return []
-            raise DataUnavailable(f"folder {place} does not exist", "name a folder with one file a symbol") from None
+            if interval == "1d":
+                raise DataUnavailable(f"folder {place} does not exist", "name a folder with one file a symbol") from None
         except OSError as error:
             raise DataUnavailable(f"folder {place} cannot be listed ({error.strerror})", "mend its permissions") from error
         return sorted(files)
 
+    def _found(self, stem: str, interval: str) -> list[_File]:
+        """The files of that name; `stem` is a checked symbol or one of ours, so that no path leads elsewhere."""
+        files = []
+        for suffix in SUFFIXES:
+            path = self._place(interval) / f"{stem}{suffix}"
+            with contextlib.suppress(FileNotFoundError):
+                files.append(_File(path, _state(os.stat(path))))
+        return files
+
     def _file(self, symbol: str, interval: str) -> _File:
-        listed = self._listed(interval)
-        found = [file for file in listed if _stem(file.path.name) == symbol and file.path.name != ACTIONS]
+        found = self._found(symbol, interval)
         if len(found) == 1:
             return found[0]
         if found:
             several = " and ".join(file.path.name for file in found)
             raise DataUnavailable(f"{symbol}: both {several} are there", "keep one of them", symbol=symbol)
-        similar = [file.path.name for file in listed if _stem(file.path.name).upper() == symbol]
-        held = [_stem(file.path.name) for file in listed if PATTERN.fullmatch(_stem(file.path.name))]
+        names = [name for name, _ in self._listed(interval)]
+        similar = [name for name in names if _stem(name).upper() == symbol]
+        held = [_stem(name) for name in names if PATTERN.fullmatch(_stem(name))]
         cure = f"use one of {', '.join(held[:8])}{', ...' * (len(held) > 8)}" if held else f"add {symbol}.csv"
         cure = f"rename {similar[0]}: file names are symbols, in upper case" if similar else cure
         raise UnknownSymbol(f"{symbol}: no {interval} file in {self.folder}", cure, symbol=symbol)
@@ -201,17 +215,15 @@ class FolderSource:
     def _events(self, symbol: str, table: _Table, days: np.ndarray, interval: str) -> np.ndarray:
         """Splits and dividends from the columns of the symbol's files and from the table of actions, each once."""
         rows = [_acting(table, days)]
-        for file in self._listed("1d"):
-            if file.path.name == ACTIONS:
-                rows.append(_actions(_read(file, symbol), symbol))
-            elif interval != "1d" and _stem(file.path.name) == symbol:
-                daily = _read(file, symbol)
-                rows.append(_acting(daily, daily.labels("1d")))
+        rows += [_actions(_read(file, symbol), symbol) for file in self._found(ACTIONS, "1d")]
+        for file in self._found(symbol, "1d") if interval != "1d" else ():
+            daily = _read(file, symbol)
+            rows.append(_acting(daily, daily.labels("1d")))
         together = pd.concat(rows).drop_duplicates(["date", "split", "dividend"])
         try:
             return events_of(together.assign(symbol=symbol), (symbol,))[0]
         except InvalidBars as error:
-            cure = f"correct {ACTIONS}, or the columns split and dividend"
+            cure = f"correct {ACTIONS}.csv, or the columns split and dividend"
             raise DataUnavailable(f"{symbol}, {table.path}: {error.what}", cure, symbol=symbol) from error
 
 
@@ -219,7 +231,7 @@ def _stem(name: str) -> str:
     return next((name.removesuffix(suffix) for suffix in reversed(SUFFIXES) if name.endswith(suffix)), name)
 
 
-def _state(stat: os.stat_result) -> tuple[int, int, int]:
+def _state(stat: os.stat_result) -> _State:
     """What changes with every edit: the change time also where somebody set the modification time back."""
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
