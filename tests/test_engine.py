@@ -14,6 +14,7 @@ from toolkit.cycle.engine import TradingEngine
 from toolkit.cycle.telemetry import PHASES, CycleRow, Telemetry
 from toolkit.data import Calendar, ReplayClock, SampleSource
 from toolkit.errors import (
+    BudgetSpent,
     ConfigError,
     DataUnavailable,
     InvalidParameter,
@@ -289,3 +290,18 @@ def test_a_preview_says_what_the_gate_would_deny(values):
     engine = TradingEngine(checked_config(values), clock=ReplayClock([pd.Timestamp("2013-03-08 22:00", tz="UTC")]))
     why = engine.preview().frame()["why"]
     assert why.str.contains("RISK_DENIED.STALE_DATA").any() and engine.ledger.frame("intents").empty
+
+
+def test_a_cycle_past_its_budget_of_requests_is_refused_where_the_configuration_says_so(values):
+    engine = TradingEngine.from_values(**values, max_api_calls_per_cycle=3, past_budget="refuse")
+    with pytest.raises(BudgetSpent, match="allowance of 3 requests"):
+        engine.run_cycle()
+    engine.run_cycle()  # what the first has fetched is stored
+    assert engine.source.meter.calls == 5 and engine.data_cache.stats()["hit_rate"] > 0
+
+
+def test_a_cycle_past_its_budget_goes_on_with_what_there_is_and_names_the_rest(values):
+    engine = TradingEngine.from_values(**values, max_api_calls_per_cycle=3)
+    report = engine.run_cycle()
+    assert [issue.code for issue in report.issues] == ["BUDGET_SPENT"] * 2
+    assert len(engine.run_cycle().issues) == 0 and engine.source.meter.calls == 5
