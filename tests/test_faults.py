@@ -4,6 +4,10 @@ Each fault strikes at every reply for one symbol: at its first fetch, when bars 
 fifty. Pauses are made on a clock that only they move.
 """
 
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -49,6 +53,8 @@ ENDS_IN = {
 }
 # A split that is applied and not listed cannot be told from one reply: prices as traded are then off by its ratio.
 CANNOT_BE_SEEN = {"split_unlisted"}
+# Where a bar is lacking afterwards, or an action.
+LOSING = {"NULL_ROW", "BAD_PRICE", "BAD_OHLC", "JUMP", "SPLIT_SUSPECT"}
 # What follows from a row that was dropped.
 FOLLOWS = {"GAP", "MISSING"}
 
@@ -84,17 +90,28 @@ def yahoo(truth, tmp_path_factory):
         yield server
 
 
+@pytest.fixture
+def place(tmp_path):
+    """A folder in memory, where the system has one: fifty symbols are stored fifty times."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
+
+
 class Market:
     """MarketData at the instant `now` over a cache and a pause file of its own."""
 
-    def __init__(self, yahoo: YahooServer, folder, now=NOW, kind: str = "") -> None:
+    def __init__(self, yahoo: YahooServer, folder, now=NOW, kind: str = "", n_jobs: int = 1) -> None:
         yahoo.heal()
         yahoo.now = now
         self.yahoo, self.folder = yahoo, folder
         self.clock = SkippingClock(now)
         timeout = 0.1 if kind == "stall" else 10.0
         self.source = YahooSource(yahoo.session(), timeout, self.clock, rate=1e3, shared=folder / "not_before")
-        self.data = MarketData(self.source, BarCache(folder / "cache"), ReplayClock([now]), n_jobs=1, anchor="2013-02-01")
+        self.data = MarketData(self.source, BarCache(folder / "cache"), ReplayClock([now]), n_jobs, anchor="2013-02-01")
 
     def bars(self, symbols=BAD) -> tuple[Bars | None, list[str]]:
         """What is served, and all codes that concern the bad symbol."""
@@ -138,37 +155,37 @@ def test_the_table_names_every_fault():
 
 
 @pytest.mark.parametrize("kind", ENDS_IN)
-def test_at_the_first_fetch(yahoo, truth, tmp_path, kind):
-    market, code = Market(yahoo, tmp_path, kind=kind), ENDS_IN[kind]
+def test_at_the_first_fetch(yahoo, truth, place, kind):
+    market, code = Market(yahoo, place, kind=kind), ENDS_IN[kind]
     yahoo.fault(kind, times=99, symbol=BAD)
     bars, codes = market.bars()
     if code in ("DATA_UNAVAILABLE", "UNKNOWN_SYMBOL"):
         assert bars is None and codes == [code]
     else:
         assert set(codes) - FOLLOWS == ({code} if code else set())
-        assert agrees(bars, truth) and (codes or complete(bars, truth))
+        assert agrees(bars, truth) and (code in LOSING or complete(bars, truth))
     assert recovers(market, truth)
 
 
 @pytest.mark.parametrize("kind", ENDS_IN)
-def test_with_bars_of_yesterday(yahoo, truth, tmp_path, kind):
-    before, codes = Market(yahoo, tmp_path, YESTERDAY).bars()
+def test_with_bars_of_yesterday(yahoo, truth, place, kind):
+    before, codes = Market(yahoo, place, YESTERDAY).bars()
     assert codes == [] and complete(before, truth.until(YESTERDAY))
-    market, code = Market(yahoo, tmp_path, kind=kind), ENDS_IN[kind]
+    market, code = Market(yahoo, place, kind=kind), ENDS_IN[kind]
     yahoo.fault(kind, times=99, symbol=BAD)
     bars, codes = market.bars()
     if code in ("DATA_UNAVAILABLE", "UNKNOWN_SYMBOL"):
         assert codes == ["STALE"] and bars.fingerprint == before.fingerprint
     else:
         assert set(codes) - FOLLOWS == ({code} if code else set())
-        assert agrees(bars, truth) and (codes or complete(bars, truth))
+        assert agrees(bars, truth) and (code in LOSING or complete(bars, truth))
         assert bars.index[-1] >= before.index[-2]  # no settled bar is lost
     assert recovers(market, truth)
 
 
 @pytest.mark.parametrize("kind", ENDS_IN)
-def test_among_fifty(yahoo, truth, tmp_path, kind):
-    market, code = Market(yahoo, tmp_path, kind=kind), ENDS_IN[kind]
+def test_among_fifty(yahoo, truth, place, kind):
+    market, code = Market(yahoo, place, kind=kind), ENDS_IN[kind]
     yahoo.fault(kind, times=99, symbol=BAD)
     bars, codes = market.bars(SYMBOLS)
     lost = code in ("DATA_UNAVAILABLE", "UNKNOWN_SYMBOL")
@@ -178,6 +195,14 @@ def test_among_fifty(yahoo, truth, tmp_path, kind):
     assert recovers(market, truth)
 
 
+def test_among_fifty_that_eight_threads_fetch(yahoo, truth, place):
+    # Not a fault that causes a pause: on this clock the pauses of several threads add up, to more than a symbol's 30 seconds.
+    market = Market(yahoo, place, n_jobs=8)
+    yahoo.fault("x100", times=99, symbol=BAD)
+    bars, codes = market.bars(SYMBOLS)
+    assert set(codes) - FOLLOWS == {"JUMP"} and bars.symbols == tuple(SYMBOLS) and agrees(bars, truth)
+
+
 # Which faults are gone at the next try within one fetch.
 PASSING = sorted(
     {kind for kind, code in ENDS_IN.items() if code == "DATA_UNAVAILABLE"} - {"unknown_zone", "all_null", "many_conflicts"}
@@ -185,24 +210,24 @@ PASSING = sorted(
 
 
 @pytest.mark.parametrize("kind", PASSING)
-def test_a_fault_that_strikes_once_is_not_even_seen(yahoo, truth, tmp_path, kind):
-    market = Market(yahoo, tmp_path, kind=kind)
+def test_a_fault_that_strikes_once_is_not_even_seen(yahoo, truth, place, kind):
+    market = Market(yahoo, place, kind=kind)
     yahoo.fault(kind, symbol=BAD)
     bars, codes = market.bars()
     assert codes == [] and complete(bars, truth)
 
 
 @pytest.mark.parametrize("kind", ["500", "html", "truncated", "empty", "wrong_symbol"])
-def test_a_fault_that_stays_costs_three_requests(yahoo, tmp_path, kind):
-    market = Market(yahoo, tmp_path)
+def test_a_fault_that_stays_costs_three_requests(yahoo, place, kind):
+    market = Market(yahoo, place)
     yahoo.fault(kind, times=99, symbol=BAD)
     asked = len(yahoo.charts)
     market.bars()
     assert len(yahoo.charts) - asked == market.source.meter.calls == 3
 
 
-def test_a_split_that_is_applied_and_not_listed_leaves_returns_right(yahoo, truth, tmp_path):
-    market = Market(yahoo, tmp_path)
+def test_a_split_that_is_applied_and_not_listed_leaves_returns_right(yahoo, truth, place):
+    market = Market(yahoo, place)
     yahoo.fault("split_unlisted", times=99, symbol=BAD)
     bars, codes = market.bars()
     assert codes == [] and not agrees(bars, truth)
@@ -210,8 +235,8 @@ def test_a_split_that_is_applied_and_not_listed_leaves_returns_right(yahoo, trut
     assert recovers(market, truth)
 
 
-def test_fifty_symbols_come_through_random_faults(yahoo, truth, tmp_path):
-    market = Market(yahoo, tmp_path)
+def test_fifty_symbols_come_through_random_faults(yahoo, truth, place):
+    market = Market(yahoo, place)
     yahoo.random_faults, yahoo.seed = dict.fromkeys(("500", "html", "truncated", "reset", "429", "short"), 0.05), 3
     for _ in range(10):  # what failed three times is asked for again by the next cycle
         bars = market.data.bars(SYMBOLS)

@@ -125,7 +125,8 @@ def test_a_file_that_is_gone_is_a_miss(tmp_path):
 def test_a_changed_digit_in_a_freshness_record_makes_it_void(tmp_path):
     cache = BarCache(tmp_path)
     put(cache)
-    index_sql(cache, "UPDATE Cache SET value = replace(value, '2026', '2926') WHERE key LIKE 'fresh%'")
+    change = "UPDATE Cache SET value = replace(value, '\"misses\": 0', '\"misses\": 1') WHERE key LIKE 'fresh%'"
+    index_sql(cache, change)
     assert cache.record(NAME, again=True) is None
 
 

@@ -17,6 +17,11 @@ def world(tmp_path):
     return clock, tape, MarketData(tape, BarCache(tmp_path), clock)
 
 
+def again(market):
+    """After a restart: the first question that finds all of it on disk."""
+    return MarketData(market.source, BarCache(market.cache.directory), market.clock)
+
+
 def panels(market):
     return sorted((market.cache.directory / "panels").glob("*.panel"))
 
@@ -35,33 +40,37 @@ def test_a_panel_gives_back_every_bit_and_everything_that_belongs_to_it(tmp_path
 def test_a_universe_is_assembled_once_and_opened_by_the_next_process(world):
     clock, tape, market = world
     before = market.bars(UNIVERSE)
-    assert len(panels(market)) == 1
-    again = MarketData(tape, BarCache(market.cache.directory), clock)
-    again.cache.files = None  # nothing but the panel is opened
-    assert again.bars(UNIVERSE).fingerprint == before.fingerprint
+    assert panels(market) == []  # just fetched: this process has it in memory
+    assert again(market).bars(UNIVERSE).fingerprint == before.fingerprint and len(panels(market)) == 1
+    third = again(market)
+    third.cache.files = None  # nothing but the panel is opened
+    assert third.bars(UNIVERSE).fingerprint == before.fingerprint
 
 
 def test_one_new_bar_or_revision_makes_another_panel(world):
     clock, tape, market = world
-    market.bars(UNIVERSE)
-    clock.time = utc("2026-11-27 18:21")
-    assert str(market.bars(UNIVERSE).index[-1])[:10] == "2026-11-27" and len(panels(market)) == 2
-    tape.scale = 1.01
-    clock.time = utc("2026-11-30 21:30")
-    bars = market.bars(UNIVERSE)
-    assert bars.provenance["S7"].revision == 1 and len(panels(market)) == 3
+    for instant, scale, newest in (
+        ("2026-11-25 21:30", 1.0, "25"),
+        ("2026-11-27 18:21", 1.0, "27"),
+        ("2026-11-30 21:30", 1.01, "30"),
+    ):
+        clock.time, tape.scale = utc(instant), scale
+        market.bars(UNIVERSE)
+        assert str(again(market).bars(UNIVERSE).index[-1])[8:10] == newest
+    assert again(market).bars(UNIVERSE).provenance["S7"].revision == 1 and len(panels(market)) == 3
 
 
 def test_a_corrupt_panel_is_made_again(world):
     clock, tape, market = world
     before = market.bars(UNIVERSE)
+    again(market).bars(UNIVERSE)
     (path,) = panels(market)
     content = bytearray(path.read_bytes())
     content[-9] ^= 1
     path.unlink()
     path.write_bytes(content)
-    again = MarketData(tape, BarCache(market.cache.directory), clock)
-    assert again.bars(UNIVERSE).fingerprint == before.fingerprint and tape.meter.calls == 20
+    assert again(market).bars(UNIVERSE).fingerprint == before.fingerprint and tape.meter.calls == 20
+    assert panels(market) == [path]
 
 
 def test_only_the_newest_panels_are_kept(tmp_path, bundled):

@@ -140,6 +140,17 @@ def test_law_5_fetched_in_any_steps_with_restarts_the_bars_are_those_of_one_fetc
     assert stepwise.fingerprint == once.fingerprint
 
 
+def test_a_published_bar_that_the_source_has_lost_overnight_is_kept(world):
+    clock, tape, market = world
+    evening = market.bars("AAPL")
+    tape.missing = ("2026-11-25",)
+    clock.time = utc("2026-11-27 14:31")
+    assert market.bars("AAPL").fingerprint == evening.fingerprint
+    clock.time = utc("2026-11-27 18:21")
+    bars = market.bars("AAPL")
+    assert last(bars)[:10] == "2026-11-27" and bars.until("2026-11-25").fingerprint == evening.fingerprint
+
+
 # --- intraday
 
 

@@ -13,6 +13,7 @@ from toolkit.data.adjust import EVENT
 from toolkit.data.sources.yahoo import REACH, YahooSource
 from toolkit.data.sources.yahoo_chart import judged
 from toolkit.errors import DataUnavailable, InvalidParameter
+from toolkit.testing.yahoo_chart import acted
 from toolkit.testing.yahoo_server import SkippingClock, YahooServer
 
 
@@ -109,12 +110,22 @@ def test_the_next_day_costs_one_small_request_a_symbol_and_an_open_session_none(
     assert all(int(request.query["period1"]) > 1_361_000_000 for request in yahoo.log)  # days, not years
 
 
-def test_a_range_that_ended_long_ago_knows_of_the_splits_since(yahoo, bundled):
+def test_a_range_that_ended_long_ago_is_asked_with_the_splits_since(yahoo, bundled):
     # the 2:1 split of 2005-02-28 lies after the range; its prices are divided by it all the same
     history = ask(patient(yahoo), end=pd.Timestamp("2004-12-31"))
     own = bundled.select("AAPL").until("2004-12-31")
-    assert np.array_equal(history.traded, own.traded[:, 0])
+    assert np.array_equal(history.traded, own.traded[:, 0]) and len(yahoo.charts) == 2
     assert history.events["date"].tolist() == own.events()["date"].to_numpy().astype("M8[ns]").tolist()
+
+
+def test_minutes_of_the_past_are_asked_with_the_splits_since(bundled):
+    daily = acted(bundled.select("AAPL"), "AAPL", "2013-02-27", split=7.0)
+    minutes = acted(minute_bars("AAPL"), "AAPL", "2013-02-27 14:30", split=7.0)
+    with YahooServer(daily, NOW, intraday=[minutes]) as server:
+        history = ask(patient(server), "AAPL", "1m", pd.Timestamp("2013-02-19"), pd.Timestamp("2013-02-20"))
+    days = np.isin(minutes.index.strftime("%d"), ["19", "20"])
+    assert len(history.labels) == 2 * 390 and history.events.tolist() == []
+    assert np.allclose(history.traded, minutes.traded[:, 0, days], rtol=2e-4)
 
 
 # --- splits that Yahoo lists without having applied them, or has applied twice
@@ -330,6 +341,21 @@ def test_the_running_quote_of_a_day_replaces_its_row(yahoo, bundled):
     yahoo.fault("live_row")
     history = ask(patient(yahoo))
     assert np.array_equal(history.traded, bundled.select("AAPL").traded[:, 0]) and history.issues == ()
+
+
+def test_a_week_without_a_session_among_others_is_no_error():
+    stamps = seconds("09:30", "09:31")
+    bodies = [chart_of([], interval="1m")] * 3 + [chart_of(stamps, interval="1m")]
+    source = YahooSource(Scripted(*bodies), clock=SkippingClock(NOW))
+    assert len(ask(source, "A", "1m", pd.Timestamp("2013-02-20"), TODAY).labels) == 2
+    source = YahooSource(Scripted(*bodies[:3] * 2), clock=SkippingClock(NOW))
+    with pytest.raises(DataUnavailable, match="without a row"):
+        ask(source, "A", "1m", pd.Timestamp("2013-02-20"), TODAY)
+
+
+def test_a_range_that_ends_before_it_begins_is_an_error_of_its_own():
+    with pytest.raises(DataUnavailable, match="no session"):
+        ask(YahooSource(Scripted(), clock=SkippingClock(NOW)), "A", "1m", TODAY, pd.Timestamp("2013-02-20"))
 
 
 def test_a_reply_of_another_interval_is_refused():

@@ -57,14 +57,15 @@ def encoded(columns: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> bytes
     return MAGIC + hashlib.blake2b(body, digest_size=16).digest() + body
 
 
-def write(path: Path, content: bytes) -> None:
-    """Put `content` at `path` whole or not at all, on the disk before this returns."""
+def write(path: Path, content: bytes, *, sync: bool = True) -> None:
+    """Put `content` at `path` whole or not at all; on the disk before this returns, unless it can be made again."""
     temporary = path.with_name(path.name + ".tmp")
     try:
         with open(temporary, "xb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

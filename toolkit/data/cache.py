@@ -51,8 +51,7 @@ class BarCache:
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
-            what = f"cache folder {self.directory} cannot be created ({error})"
-            raise CacheUnusable(what, "name another: BarCache('/path/to/folder')") from error
+            raise folder.unusable(self.directory, "created", error) from error
         folder.keep_reserve(self.directory)
 
     @property
@@ -84,7 +83,7 @@ class BarCache:
         return [file for file in found if file is not None]
 
     def _file(self, kind: str, name: str, part: str) -> ColumnFile | None:
-        key = folder.key_of({"kind": kind, "name": name, "part": part})
+        key = folder.value_key(kind, name, part)
         file = self._index.get(key)
         if file is None:
             return None

@@ -37,6 +37,12 @@ def refuse_network(path: Path, mounts: str | None = None) -> None:
         raise CacheUnusable(what, "name a folder on a local disk: BarCache('/path/to/folder')")
 
 
+def unusable(directory: Path, verb: str, error: Exception) -> CacheUnusable:
+    """The error of a cache that cannot be opened, read or written."""
+    what = f"cache folder {directory} cannot be {verb} ({type(error).__name__}: {error})"
+    return CacheUnusable(what, "make it writable or free space, or name another: BarCache('/path/to/folder')")
+
+
 def value_name(key: str) -> str:
     """A new name, relative to the index, for a value file of `key`; files of one key share its beginning."""
     return f"{value_group(key)}-{os.urandom(6).hex()}.val"
@@ -57,10 +63,14 @@ def value_files(index: Path) -> Iterator[Path]:
             yield from [Path(file.path) for file in files if file.is_file(follow_symlinks=False)]
 
 
+def value_key(kind: str, name: str, part: str) -> str:
+    """The key of a value file: kind "bars" or "was" (superseded), the name of a series, and a part of it, empty for all."""
+    return f"{kind}:{name}@{part}" if part else f"{kind}:{name}"
+
+
 def key_of(meta: Mapping[str, Any]) -> str:
     """The key under which a value file with this header belongs into the index; raises KeyError for foreign headers."""
-    part = f"@{meta['part']}" if meta["part"] else ""
-    return f"{meta['kind']}:{meta['name']}{part}"
+    return value_key(meta["kind"], meta["name"], meta["part"])
 
 
 def grouped(files: Iterable[Path]) -> dict[str, list[Path]]:

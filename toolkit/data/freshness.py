@@ -48,18 +48,16 @@ class Freshness:
         return now < (self.valid_until if ttl is None else self.fetched_at + ttl)
 
     def record(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        times = {"valid_until": self.valid_until.isoformat(), "fetched_at": self.fetched_at.isoformat()}
+        """As JSON holds it: instants in nanoseconds since 1970, UTC."""
+        times = {"valid_until": self.valid_until.as_unit("ns").value, "fetched_at": self.fetched_at.as_unit("ns").value}
         return {"state": self.state, **times, "misses": self.misses, "version": self.version, "parts": list(self.parts)}
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Freshness:
         """What `record` gave; KeyError, TypeError or ValueError for anything else."""
-        times = pd.Timestamp(record["valid_until"]), pd.Timestamp(record["fetched_at"])
-        if any(time.tzinfo is None for time in times):
-            raise ValueError("a time without zone")
+        until, fetched = (pd.Timestamp(int(record[name]), tz="UTC") for name in ("valid_until", "fetched_at"))
         parts = tuple(str(part) for part in record["parts"])
-        return cls(str(record["state"]), *times, int(record["misses"]), str(record["version"]), parts)
+        return cls(str(record["state"]), until, fetched, int(record["misses"]), str(record["version"]), parts)
 
 
 def sealed(record: Freshness) -> str:

@@ -12,6 +12,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 REFUSED = (PermissionError, sqlite3.OperationalError)
 LONGEST_TEXT, BUSY = 16_384, 5.0  # characters; seconds that a write waits for other writers
-# Bytes of a row that were changed by accident make diskcache raise any of these.
+# What diskcache raises for a row of which bytes were changed by accident.
 UNREADABLE = (UnsafeValue, ValueError, TypeError, OverflowError, KeyError, MemoryError, AttributeError)
 # What SQLite says of a sound index that cannot be used now; anything else means that it is broken.
 PASSING = ("locked", "busy", "full", "readonly", "unable to open", "interrupted")
@@ -75,7 +76,7 @@ class BarDisk(diskcache.Disk):
             return value
         if mode != MODE_BINARY or not filename:
             raise UnsafeValue(f"the index holds a value of mode {mode}", "it is dropped and fetched again")
-        if os.path.isabs(filename) or ".." in filename:
+        if filename.startswith("/") or ".." in filename:
             raise UnsafeValue(f"the index points at {filename!r}, outside of the cache", "it is dropped and fetched again")
         try:
             return folder.opened(f"{self._directory}/{filename}")
@@ -114,7 +115,7 @@ class Index:
                 return
             except (OSError, sqlite3.Error, diskcache.Timeout) as error:
                 if not self.place.is_dir() or not isinstance(error, REFUSED):
-                    raise self._unusable("opened", error) from error
+                    raise folder.unusable(self.directory, "opened", error) from error
                 log.warning("%s cannot be written (%s): opened read-only", self.directory, error)
         self.readonly, self._inode = True, self._seen()
         self._cache = Shelf(self.place)
@@ -172,10 +173,6 @@ class Index:
         except OSError:
             return 0, 0
 
-    def _unusable(self, verb: str, error: Exception) -> CacheUnusable:
-        cure = "make it writable or free space, or name another: BarCache('/path/to/folder')"
-        return CacheUnusable(f"cache folder {self.directory} cannot be {verb} ({type(error).__name__}: {error})", cure)
-
     def _tried(self, verb: str, act: Callable[[], Result]) -> Result:
         """What `act` returns; the index is made again where SQLite finds it broken, and opened again where it is gone."""
         with self._lock:
@@ -194,27 +191,28 @@ class Index:
                     self._inode = self._seen()
                     return act()
             except (OSError, sqlite3.Error, diskcache.Timeout) as error:
-                raise self._unusable(verb, error) from error
+                raise folder.unusable(self.directory, verb, error) from error
 
-    def _written(self, verb: str, act: Callable[[], Result]) -> Result:
+    def _written(self, verb: str, act: Callable[[], object]) -> None:
         with deferred_interrupts():
-            return self._tried(verb, act)
+            self._tried(verb, act)
 
     def get(self, key: str) -> Value | None:
         """The value of `key`; None if there is none, or if it cannot be trusted: it is then dropped, and said."""
+
+        def act() -> Value | None:
+            # diskcache reports a miss when another process replaces a value between its SELECT and the open of the file.
+            for _ in range(5):
+                value = self._cache.get(key)
+                if value is not None or key not in self._cache:
+                    return value
+            raise UnsafeValue("its file is gone", "it is fetched again")
+
         try:
-            return self._tried("read", lambda: self._found(key))
+            return self._tried("read", act)
         except UNREADABLE as error:
             self.drop(key, str(error))
             return None
-
-    def _found(self, key: str) -> Value | None:
-        # diskcache reports a miss when another process replaces a value between its SELECT and the open of the file.
-        for _ in range(5):
-            value = self._cache.get(key)
-            if value is not None or key not in self._cache:
-                return value
-        raise UnsafeValue("its file is gone", "it is fetched again")
 
     def drop(self, key: str, why: str) -> None:
         """Forget the value of `key`, which cannot be trusted, count it and say so."""
@@ -229,9 +227,14 @@ class Index:
 
     def commit(self, files: Mapping[str, bytes], texts: Mapping[str, str]) -> None:
         """Store all of it or nothing: the files first, then all rows in one transaction. Raises CacheUnusable."""
-        self._written("written", lambda: self._commit(files, texts))
+        with deferred_interrupts():
+            try:
+                self._commit(files, texts)
+            except OSError as error:
+                raise folder.unusable(self.directory, "written", error) from error
 
     def _commit(self, files: Mapping[str, bytes], texts: Mapping[str, str]) -> None:
+        self._tried("written", lambda: None)  # opens again what was deleted or replaced
         if self.readonly:
             raise PermissionError("it was opened read-only")
         written: dict[str, Written] = {}
@@ -239,18 +242,21 @@ class Index:
         with held(self._writing, shared=True, patience=BUSY) as allowed:
             if not allowed:
                 raise BlockingIOError("another process is mending it")
-            self._cache.disk.discarded.clear()  # of a transaction that was rolled back
             mark.touch()
             for key, content in files.items():
                 written[key] = Written(folder.value_name(key), len(content))
                 path = self.place / written[key].name
                 path.parent.mkdir(mode=0o700, exist_ok=True)
                 barfile.write(path, content)
-            with self._cache.transact():
-                for key, value in [*written.items(), *texts.items()]:
-                    self._cache.set(key, value)
-            self._discard()
+            self._tried("written", lambda: self._listed({**written, **texts}))
             mark.unlink(missing_ok=True)  # where a commit raises, nobody knows whether it is done: `mend` finds out
+
+    def _listed(self, values: Mapping[str, str | Written]) -> None:
+        self._cache.disk.discarded.clear()  # left by a transaction that was rolled back
+        with self._cache.transact():
+            for key, value in values.items():
+                self._cache.set(key, value)
+        self._discard()
 
     def _discard(self, trash: bool = False) -> None:
         names = self._cache.disk.discarded
@@ -270,13 +276,9 @@ class Index:
 
     def delete(self, keys: Iterable[str], trash: bool = False) -> None:
         """Forget `keys`; their files are removed, or moved to the trash folder."""
-
-        def act() -> None:
-            for key in keys:
-                self._cache.delete(key)
-            self._discard(trash)
-
-        self._written("cleared", act)
+        for key in keys:
+            self._written("cleared", partial(self._cache.delete, key))
+        self._discard(trash)
 
     def wipe(self) -> None:
         """Forget everything, planted keys too; all files are moved to the trash folder."""

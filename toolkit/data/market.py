@@ -221,7 +221,8 @@ class MarketData:
         bars = open_panel(path) if kept else None
         if bars is None:
             bars = aligned(self._loaded(served, interval), self.source.delay, self.anchor)
-            if kept and not self.cache.readonly:
+            # What was fetched in this very call is seldom asked for by a process that does not have it in memory.
+            if kept and not self.cache.readonly and not any(each.renewed for each in served.values()):
                 store_panel(path, bars, self.source.name)
         return bars
 

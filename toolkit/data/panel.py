@@ -104,6 +104,6 @@ def store_panel(path: Path, bars: Bars, source: str) -> None:
     }
     with contextlib.suppress(OSError):  # derived: it can be made again
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        barfile.write(path, barfile.encoded(columns, meta))
+        barfile.write(path, barfile.encoded(columns, meta), sync=False)
         for old in sorted(path.parent.glob("*.panel"), key=lambda each: each.stat().st_mtime)[:-KEPT]:
             old.unlink()

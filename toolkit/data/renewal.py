@@ -35,12 +35,13 @@ class Damaged(DataUnavailable):
 
 
 class Served(NamedTuple):
-    """A symbol's bars: the version and parts that are stored, or the `series` itself where it could not be."""
+    """A symbol's bars: version and parts that are stored, or the `series` itself where it could not be; `renewed` just now?"""
 
     version: str
     parts: tuple[str, ...]
     issues: tuple[Issue, ...] = ()
     series: Series | None = None
+    renewed: bool = False
 
 
 class Store:
@@ -235,7 +236,7 @@ class Renewal:
         )  # fmt: skip
         served = self._store.put(symbol, fresh, series, stored)
         said = self._as_recorded(symbol, replace(fresh, version=served.version, parts=served.parts))
-        return said if isinstance(said, Served) else served
+        return (said if isinstance(said, Served) else served)._replace(renewed=True)
 
     def _failed(self, symbol: str, error: ToolkitError, stored: Series | None) -> Served | ToolkitError:
         record = self._store.record(symbol, self._interval)

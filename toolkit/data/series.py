@@ -153,7 +153,7 @@ def tail_start(series: Series) -> pd.Timestamp:
 def joined(series: Series, tail: History) -> History | None:
     """The settled bars of `series`, bit for bit, with what follows in `tail`; None if the two disagree anywhere.
 
-    They are compared where both have bars; a settled bar that the tail lacks is kept.
+    They are compared where both have bars; a bar that was published once, and that the tail lacks, is kept.
     """
     old, settled = series.history, series.settled
     if settled == 0 or len(tail.labels) == 0 or (old.calendar, old.currency) != (tail.calendar, tail.currency):
@@ -170,11 +170,14 @@ def joined(series: Series, tail: History) -> History | None:
     if not _same_events(_between(old.events, first_day, last_day), _between(tail.events, first_day, last_day)):
         return None
     new = tail.labels > last
+    later = np.concatenate([old.labels[settled:], tail.labels[new]])
+    labels, rows = np.unique(later[::-1], return_index=True)  # of a provisional bar the newer version
+    traded = np.concatenate([old.traded[:, settled:], tail.traded[:, new]], axis=1)[:, len(later) - 1 - rows]
     events = np.concatenate([old.events[old.events["date"] <= last_day], tail.events[tail.events["date"] > last_day]])
     return replace(
         tail,
-        labels=np.concatenate([old.labels[:settled], tail.labels[new]]),
-        traded=np.concatenate([old.traded[:, :settled], tail.traded[:, new]], axis=1),
+        labels=np.concatenate([old.labels[:settled], labels]),
+        traded=np.concatenate([old.traded[:, :settled], traded], axis=1),
         events=events,
     )
 

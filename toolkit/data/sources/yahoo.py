@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -84,19 +84,31 @@ class YahooSource:
         now = self._clock.now().tz_localize(None)
         self._own.deadline = self._clock.monotonic() + DEADLINE
         try:
-            pieces = self._pieces(symbol, _queries(start, end, interval, now), interval)
+            queries = list(_queries(start, end, interval, now))
+            pieces = self._pieces(symbol, queries, interval)
+            pieces += self._since(symbol, queries[-1]["period2"], pieces[-1].live)
         finally:
             del self._own.deadline
         return history_of(symbol, pieces, start, end, interval, now)
 
-    def _pieces(self, symbol: str, queries: Iterable[dict[str, Any]], interval: str) -> list[Rows]:
-        pieces, empty = [], None
+    def _since(self, symbol: str, period2: int, live: int) -> list[Rows]:
+        """The splits since a range that ended before the newest trade, without bars: its prices are adjusted for them, too."""
+        if live <= period2:
+            return []
+        try:
+            rows = self._patiently(symbol, _query(period2 + 1, live, "1d"), "1d")
+        except NoRows:
+            return []
+        return [rows._replace(stamps=rows.stamps[:0], block=rows.block[:, :0])]
+
+    def _pieces(self, symbol: str, queries: list[dict[str, Any]], interval: str) -> list[Rows]:
+        pieces, empty = [], NoRows(f"{symbol}: no session lies in the range asked for", symbol)
         for query in queries:
             try:
                 pieces.append(self._patiently(symbol, query, interval))
             except NoRows as error:  # of several weeks one may be without a session
                 empty = error
-        if empty is not None and not pieces:
+        if not pieces:
             raise empty
         return pieces
 
@@ -177,29 +189,24 @@ class _Counted:
         return self._send(self._session.post, url, **options)
 
 
-def _queries(start: pd.Timestamp, end: pd.Timestamp, interval: str, now: pd.Timestamp) -> Iterator[dict[str, Any]]:
-    """One query, or several for more minutes than a reply holds.
+def _query(first: int, last: int, interval: str) -> dict[str, Any]:
+    """Both ends, in seconds, are included."""
+    bounds: dict[str, Any] = {"period1": first, "period2": last, "interval": interval}
+    return bounds | {"includePrePost": "false", "events": "div,splits,capitalGains"}
 
-    They go on to `now`, even if `end` is long past: prices are adjusted for all splits so far, so all must be listed.
-    """
+
+def _queries(start: pd.Timestamp, end: pd.Timestamp, interval: str, now: pd.Timestamp) -> Iterator[dict[str, Any]]:
+    """One query, or several for more minutes than a reply holds; none for minutes still to come."""
     first, last = start - DAY, end + 2 * DAY
-    if interval == "1d":
-        last = max(last, now + DAY)
-    else:
+    if interval != "1d":
         kept = KEPT_MINUTES if interval == "1m" else REACH[interval]
         first, last = start - AROUND, end + DAY + AROUND
         if kept is not None and last > now - kept:  # else a replay of the past, on a server that has it
-            first, last = max(first, now - kept + pd.Timedelta("5min")), max(last, now + DAY)
+            first = max(first, now - kept + pd.Timedelta("5min"))
     step = A_REQUEST if interval == "1m" else last - first
     while first < last:
         until = min(first + step, last)
-        yield {
-            "period1": int(first.timestamp()),
-            "period2": int(until.timestamp()) - (until < last),  # both ends are included
-            "interval": interval,
-            "includePrePost": "false",
-            "events": "div,splits,capitalGains",
-        }
+        yield _query(int(first.timestamp()), int(until.timestamp()) - (until < last), interval)
         first = until
         if first > now:
             return

@@ -74,14 +74,14 @@ def rows_of(symbol: str, chart: dict[str, Any], interval: str) -> Rows:
         meta, quotes = chart["meta"], chart["indicators"]["quote"][0]
         zone, currency, granularity = str(meta["exchangeTimezoneName"]), meta["currency"], meta["dataGranularity"]
         stamps = np.array(chart.get("timestamp") or [], "i8")
-        block = np.array([[np.nan if x is None else x for x in quotes.get(name) or []] for name in FIELDS], float)
+        block = np.array([quotes.get(name) or [] for name in FIELDS], float)  # None is NaN
         if block.shape != (len(FIELDS), len(stamps)):
             raise ValueError(f"{len(stamps)} dates for {block.shape} prices")
-        if (np.abs(stamps) > FAR).any():
+        events, live = chart.get("events") or {}, int(meta.get("regularMarketTime") or 0)
+        if (np.abs(stamps) > FAR).any() or live > FAR:
             raise ValueError("dates that are no seconds since 1970")
         if not isinstance(currency, str) or not currency:
             raise ValueError(f"currency is {currency!r}")
-        events, live = chart.get("events") or {}, int(meta.get("regularMarketTime") or 0)
         splits, paid = _splits(events), _paid(events)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, ZeroDivisionError, OverflowError) as error:
         raise Passing(f"{symbol}: the chart cannot be read ({type(error).__name__}: {error})", symbol) from error
@@ -168,7 +168,8 @@ def _regular(labels: np.ndarray, calendar: Calendar, step: int) -> tuple[np.ndar
 def _splits_by_day(listed: frozenset[tuple[int, float]], zone: str) -> np.ndarray:
     """Splits as EVENT rows sorted by date; one that is listed twice for a day counts once."""
     by_day: dict[np.datetime64, float] = {}
-    for day, ratio in {(_days(np.array([stamp]), zone)[0], ratio) for stamp, ratio in listed}:
+    listed_on = _days(np.array([stamp for stamp, _ in listed], "i8"), zone)
+    for day, ratio in {(day, ratio) for day, (_, ratio) in zip(listed_on, listed)}:
         by_day[day] = by_day.get(day, 1.0) * ratio
     splits = np.zeros(len(by_day), EVENT)
     for k, day in enumerate(sorted(by_day)):
@@ -247,11 +248,12 @@ def _suspicious(symbol: str, days: np.ndarray, traded: np.ndarray, splits: np.nd
 
 def _events(splits: np.ndarray, times: np.ndarray, paid: frozenset[tuple[str, int, float]], zone: str) -> np.ndarray:
     """Splits and dividends by ex-date; amounts, which Yahoo divides by later splits once it has applied them, as paid."""
+    ordered = sorted(paid)
+    paid_on = _days(np.array([stamp for _, stamp, _ in ordered], "i8"), zone)
     amounts: dict[np.datetime64, float] = {}
-    for _, stamp, amount in sorted(paid):
-        day = _days(np.array([stamp]), zone)[0]
+    for day, (_, _, amount) in zip(paid_on, ordered):
         amounts[day] = amounts.get(day, 0.0) + amount
-    days = np.union1d(splits["date"], np.array(list(amounts), "M8[ns]"))
+    days = np.union1d(splits["date"], paid_on)
     events = np.zeros(len(days), EVENT)
     events["date"], events["split"] = days, 1.0
     events["split"][np.searchsorted(days, splits["date"])] = splits["split"]
