@@ -19,6 +19,7 @@ examples:
   toolkit cache verify                         compare every checksum again
   toolkit cache clear                          ask the sources again at the next fetch; stored bars stay
   toolkit cache clear --bars                   move the stored bars to a trash folder inside the cache
+  toolkit cache clear --trash                  remove trash, quarantine and panels for good, to make room
   toolkit cache export prices.csv AAPL IBM     stored bars as one table (.csv, .csv.gz or .parquet)
   toolkit cache export prices AAPL IBM         stored bars as a folder of one file a symbol (--kind csv or parquet)
 """
@@ -32,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", nargs="?", type=Path, help="with export: the file or folder to write")
     parser.add_argument("symbols", nargs="*", metavar="SYMBOL", help="with export: which bars")
     parser.add_argument("--bars", action="store_true", help="with clear: the stored bars as well")
+    parser.add_argument("--trash", action="store_true", help="with clear: what lies in the trash, for good")
     parser.add_argument("--source", default="sample", help=f"with export: {', '.join(SOURCES)} (default: sample)")
     parser.add_argument("--interval", default="1d", help="with export: e.g. 1d, 5m, 1wk (default: 1d)")
     parser.add_argument("--kind", default="csv", choices=tuple(KINDS.values()), help="with export to a folder: of the files")
@@ -47,7 +49,7 @@ def execute(args: argparse.Namespace) -> int:
         return verify(cache)
     if args.action == "export":
         return taken_out(cache, args)
-    cache.clear(args.bars)
+    cache.clear(args.bars, trash=args.trash)
     done = "bars moved to the trash" if args.bars else "freshness forgotten, bars kept"
     print(f"{cache.directory}: {done}")
     return 0

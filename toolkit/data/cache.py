@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -85,6 +86,9 @@ class BarCache:
     def _file(self, kind: str, name: str, part: str) -> ColumnFile | None:
         key = folder.value_key(kind, name, part)
         file = self._index.get(key)
+        if file is None and folder.mislaid(self._index.place, key):
+            self._index.mend()
+            file = self._index.get(key)
         if file is None:
             return None
         if isinstance(file, ColumnFile):
@@ -135,10 +139,6 @@ class BarCache:
         with held(locks / blake2b(name.encode(), digest_size=12).hexdigest(), patience=patience) as got:
             yield got
 
-    def mend(self) -> None:
-        """Take up again what the index has lost, and remove what killed writers left."""
-        self._index.mend()
-
     def forget(self, name: str) -> None:
         """Drop the record of `name`, so that its source is asked again; its bars stay."""
         with self._lock:
@@ -182,10 +182,11 @@ class BarCache:
         found = {what: self._index.get("count:" + what) for what in self._counts}
         return {what: count if isinstance(count, int) else 0 for what, count in found.items()}
 
-    def clear(self, bars: bool = False, beginning: str = "") -> None:
+    def clear(self, bars: bool = False, beginning: str = "", trash: bool = False) -> None:
         """Forget memory and freshness of all names with this `beginning`; with `bars`, move their files to a trash folder.
 
-        Everything goes, planted keys too, where no beginning is given.
+        Everything goes, planted keys too, where no beginning is given. With `trash`, what lies in the trash, in quarantine and
+        in panels is removed for good: only that makes room.
         """
         folder.free_reserve(self.directory)
         with self._lock:
@@ -195,6 +196,8 @@ class BarCache:
             else:
                 kinds = ("fresh:", "bars:", "was:") if bars else ("fresh:",)
                 self._index.delete(self._index.keys(*(kind + beginning for kind in kinds)), trash=bars)
+        for place in ("trash", "quarantine", "panels") if trash else ():
+            shutil.rmtree(self.directory / place, ignore_errors=True)
         folder.keep_reserve(self.directory)
 
     def verify(self) -> dict[str, str]:

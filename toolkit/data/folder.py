@@ -54,6 +54,14 @@ def value_group(key: str) -> str:
     return f"{digest[:2]}/{digest[2:]}"
 
 
+def mislaid(index: Path, key: str) -> bool:
+    """Whether a value file of `key` lies in its place, for a key that the index does not know."""
+    shelf, _, beginning = value_group(key).partition("/")
+    with contextlib.suppress(OSError), os.scandir(index / shelf) as files:
+        return any(file.name.startswith(beginning) for file in files)
+    return False
+
+
 def value_files(index: Path) -> Iterator[Path]:
     """Every value file below the folder of the index, unfinished ones (.tmp) too."""
     with os.scandir(index) as shelves:

@@ -22,7 +22,7 @@ from diskcache.core import MODE_BINARY, MODE_RAW, UNKNOWN
 from toolkit.data import barfile, folder
 from toolkit.data.barfile import ColumnFile
 from toolkit.data.folder import Shelf
-from toolkit.data.freshness import sealed, unsealed
+from toolkit.data.freshness import Freshness, sealed, unsealed
 from toolkit.data.interrupts import deferred_interrupts
 from toolkit.data.locks import held
 from toolkit.errors import CacheUnusable, UnsafeValue
@@ -137,34 +137,46 @@ class Index:
             for name in ("cache.db", "cache.db-wal", "cache.db-shm"):
                 folder.move(self.place / name, self.directory / "quarantine")
             cache = _diskcache(self.place)
-            self._adopt(cache, folder.value_files(self.place))
+            self._adopt(cache, folder.value_files(self.place), partly=True)
             return cache
 
-    def _adopt(self, cache: diskcache.Cache, files: Iterable[Path]) -> None:
-        """Take up the newest of the value files of each key, and the record in its header."""
-        for key, (path, meta) in folder.newest_of(files).items():
-            cache.set(key, Written(str(path.relative_to(self.place)), path.stat().st_size))
-            record = unsealed(meta.get("record"))
-            if key.startswith("bars:") and record is not None:
-                known = unsealed(cache.get("fresh:" + meta["name"]))
-                if known is None or known.fetched_at < record.fetched_at:
-                    cache.set("fresh:" + meta["name"], sealed(record))
+    def _adopt(self, cache: diskcache.Cache, files: Iterable[Path], partly: bool = False) -> None:
+        """Take up the newest value files of keys that the index lacks: listed in a record, or of a whole series without one.
+
+        The rest is of a write that was killed; `partly` takes it up as well.
+        """
+        newest = folder.newest_of(files)
+        records: dict[str, Freshness] = {}
+        for key, (path, meta) in newest.items():
+            name, record = meta["name"], unsealed(meta.get("record"))
+            known = unsealed(cache.get("fresh:" + name))
+            parts = known.parts if known else record.parts if record else ()
+            whole = all((own := folder.value_key("bars", name, part)) in newest or own in cache for part in parts)
+            if meta["kind"] == "was" or partly or (whole and meta["part"] in parts):
+                cache.set(key, Written(str(path.relative_to(self.place)), path.stat().st_size))
+                if known is None and record and whole and meta["kind"] == "bars":
+                    records[name] = max(record, records.get(name, record), key=lambda each: each.fetched_at)
+            else:
+                folder.remove([path])
+        for name, record in records.items():
+            cache.set("fresh:" + name, sealed(record))
 
     def mend(self) -> None:
         """Remove what a killed writer left, and take up again what the index has lost."""
         self._written("mended", self._sweep)
 
     def _sweep(self) -> None:
-        with held(self._writing) as alone:  # else somebody writes, and his files may not be in the index yet
-            groups = folder.grouped(folder.value_files(self.place)) if alone and not self.readonly else {}
+        with held(self._writing) as alone:
+            if not alone or self.readonly:
+                return  # somebody writes, and his files may not be in the index yet
+            groups = folder.grouped(folder.value_files(self.place))
             keys = {folder.value_group(key): key for key in self._cache} if groups else {}
-            for group, several in groups.items():
-                if group not in keys:
-                    self._adopt(self._cache, several)
-                elif len(several) > 1 and isinstance(found := self._cache.get(keys[group]), ColumnFile):
-                    folder.remove(path for path in several if str(path) != found.path)
+            self._adopt(self._cache, [path for group in groups.keys() - keys.keys() for path in groups[group]])
+            for group in groups.keys() & keys.keys():
+                if len(groups[group]) > 1 and isinstance(found := self._cache.get(keys[group]), ColumnFile):
+                    folder.remove(path for path in groups[group] if str(path) != found.path)
             folder.remove(path for several in groups.values() for path in several if path.suffix == ".tmp")
-            folder.remove(self._writing.parent.glob("busy-*") if alone else ())
+            folder.remove(self._writing.parent.glob("busy-*"))
 
     def _seen(self) -> tuple[int, int]:
         try:
@@ -291,9 +303,7 @@ class Index:
 
 
 def _diskcache(place: Path) -> diskcache.Cache:
-    return diskcache.Cache(
-        str(place), disk=BarDisk, eviction_policy="none", cull_limit=0, size_limit=2**50, statistics=0, timeout=BUSY
-    )  # fmt: skip
+    return diskcache.Cache(str(place), BUSY, BarDisk, eviction_policy="none", cull_limit=0, size_limit=2**50, statistics=0)
 
 
 def _passing(error: Exception) -> bool:

@@ -231,7 +231,7 @@ class MarketData:
         several, damaged = [], None
         for symbol, each in served.items():
             try:
-                several.append(each.series or self._store.series(symbol, interval, each.parts))
+                several.append(each.series or self._store.series(symbol, interval, each.parts, each.version))
             except Damaged as error:
                 damaged = error
         if damaged is not None:
@@ -241,7 +241,7 @@ class MarketData:
     def _past(self, served: dict[str, Served], interval: str, time: pd.Timestamp) -> Bars:
         several = []
         for series in self._loaded(served, interval):
-            entries = self.cache.journal(self._store.name(series.history.symbol, interval), series.journal)
+            entries = self._store.journal(series.history.symbol, interval, series.journal)
             several.append(as_it_was(series, entries, time))
         return aligned(several, self.source.delay, self.anchor)
 

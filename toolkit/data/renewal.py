@@ -77,16 +77,32 @@ class Store:
         """The stored files of the symbol."""
         return self.cache.files(self.name(symbol, interval), parts)
 
-    def series(self, symbol: str, interval: str, parts: tuple[str, ...]) -> Series:
-        """The stored series; raises Damaged if a file of it is gone or could not be trusted: its record is dropped then."""
-        for mend in (self.cache.mend, lambda: None):
-            files = self.files(symbol, interval, parts)
-            if len(files) == len(parts):
-                return series_of(files)
-            mend()  # the index may have lost what is still there
+    def series(self, symbol: str, interval: str, parts: tuple[str, ...], version: str) -> Series:
+        """The stored series; raises Damaged if a file is gone, of another version, or not to be trusted.
+
+        Its record is dropped then, so that it is fetched again.
+        """
+        files = self.files(symbol, interval, parts)
+        if len(files) == len(parts) and files[-1].meta["version"] == version:
+            return series_of(files)
         self.cache.forget(self.name(symbol, interval))
-        what = f"{symbol}: {len(parts) - len(files)} of its {len(parts)} files in the cache could not be trusted"
+        what = f"{symbol}: the files of version {version} are not all in the cache"
         raise Damaged(what, "ask again: it is fetched anew", symbol=symbol)
+
+    def journal(self, symbol: str, interval: str, length: int) -> list[ColumnFile]:
+        """What was superseded; raises DataUnavailable if some of it is gone, since a past view would be wrong."""
+        entries = self.cache.journal(self.name(symbol, interval), length)
+        if len(entries) == length:
+            return entries
+        what = f"{symbol}: {length - len(entries)} of {length} superseded versions in the cache could not be trusted"
+        raise DataUnavailable(what, "ask without as_of; the present bars are whole", symbol=symbol)
+
+    def remains(self, symbol: str, interval: str) -> list[ColumnFile]:
+        """The journal of a symbol whose bars are lost: as many entries as there are."""
+        entries: list[ColumnFile] = []
+        while len(more := self.cache.journal(self.name(symbol, interval), len(entries) + 1)) > len(entries):
+            entries = more
+        return entries
 
     def put(self, symbol: str, record: Freshness, series: Series, stored: Series | None) -> Served:
         """Store the series, and what it supersedes."""
@@ -198,13 +214,13 @@ class Renewal:
                     audited = self._now if start == self._beginning else series.audited_at
                     outcomes[symbol] = self._recorded(whole, series.provenance.revision, audited)
                 elif start == self._beginning:
-                    outcomes[symbol] = self._whole(series, reply)
+                    outcomes[symbol] = self._whole(symbol, series, reply)
                 else:
                     restated.append(symbol)
         if restated:
             log.warning("%s has rewritten the history of %s: fetched again", self._source.name, ", ".join(restated))
             for symbol, reply in asked(self._source, restated, self._beginning, self._end, self._interval).items():
-                outcomes[symbol] = reply if isinstance(reply, ToolkitError) else self._whole(stored[symbol], reply)
+                outcomes[symbol] = reply if isinstance(reply, ToolkitError) else self._whole(symbol, stored[symbol], reply)
         return outcomes
 
     def _start(self, series: Series | None) -> pd.Timestamp:
@@ -213,9 +229,11 @@ class Renewal:
             return self._beginning
         return max(tail_start(series), self._beginning)
 
-    def _whole(self, series: Series | None, reply: History) -> Series | ToolkitError:
+    def _whole(self, symbol: str, series: Series | None, reply: History) -> Series | ToolkitError:
         if series is None:
-            return self._recorded(reply, 0, self._now)
+            past = self._store.remains(symbol, self._interval)
+            new = self._recorded(reply, past[-1].meta["revision"] + 1 if past else 0, self._now)
+            return replace(new, journal=len(past)) if isinstance(new, Series) else new
         if series.settled == 0:
             return self._recorded(reply, series.provenance.revision, self._now)
         return self._recorded(replaced(series, reply), series.provenance.revision + 1, self._now)
