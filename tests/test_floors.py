@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "toolkit"
 FLOORS = ["errors", "kernels", "data", "signals", "risk", "execution", "cycle", "plots", "cli"]
 DOORS = {
     "numba": {"kernels/"},
-    "diskcache": {"data/index.py"},
+    "diskcache": {"data/disk.py", "data/index.py"},
     "joblib": {"data/fetch.py", "cycle/sweep.py"},
     "yfinance": {"data/sources/yahoo.py"},
     "exchange_calendars": {"data/calendar.py"},

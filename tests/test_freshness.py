@@ -130,12 +130,12 @@ def test_a_market_that_never_closes_settles_an_hour_after_its_day():
 
 
 def test_a_record_is_void_if_one_character_of_it_changed():
-    text = sealed(freshness(at("2026-11-25"), utc("2026-11-25 21:20"), NYSE, DELAY))
-    assert unsealed(text) is not None
+    text = sealed(freshness(at("2026-11-25"), utc("2026-11-25 21:20"), NYSE, DELAY), "A")
+    assert unsealed(text, "A") is not None and unsealed(text, "B") is None
     for place in range(len(text)):
-        assert unsealed(text[:place] + "7" + text[place + 1 :]) is None or text[place] == "7"
+        assert unsealed(text[:place] + "7" + text[place + 1 :], "A") is None or text[place] == "7"
     for other in (None, "", 7, "x" * 40, text[1:]):
-        assert unsealed(other) is None
+        assert unsealed(other, "A") is None
 
 
 def test_all_of_a_history_is_compared_once_a_week():

@@ -15,7 +15,7 @@ from small_cache import NAME, columns, index_sql, put, record, spoil, stored, va
 
 from toolkit.data import BarCache, barfile
 from toolkit.data.folder import value_files
-from toolkit.data.index import BarDisk
+from toolkit.data.disk import BarDisk
 from toolkit.errors import UnsafeValue
 
 

@@ -10,6 +10,8 @@ import pandas as pd
 from toolkit.data import calendar
 from toolkit.data.bars import Bars
 from toolkit.data.clock import Clock, SystemClock
+from toolkit.data.intervals import dated
+from toolkit.data.whole import nanoseconds
 from toolkit.errors import DataUnavailable, EmptyRange, InvalidParameter, InvalidRange
 
 DAY = pd.Timedelta("24h")
@@ -19,8 +21,14 @@ EARLIEST, LATEST = pd.Timestamp(calendar.START), pd.Timestamp("2200-01-01")
 def cut(bars: Bars, first: pd.Timestamp | None, last: pd.Timestamp | None, now: pd.Timestamp) -> Bars:
     """The bars of the sessions `first` to `last`, both included, as far as they are known at `now`."""
     bars = bars.until(now)
-    bars = bars if first is None else bars.since(first)
-    return bars if last is None else bars.until(last if bars.index.tz is None else last.tz_localize("UTC") + DAY)
+    if dated(bars.interval):
+        bars = bars if first is None else bars.since(first)
+        return bars if last is None else bars.until(last)
+    sessions = calendar.Calendar(bars.calendar)
+    days = sessions.sessions[sessions.sessions_of(nanoseconds(bars.index), bars.interval)]
+    start = 0 if first is None else int(days.searchsorted(first.to_datetime64()))
+    stop = len(bars) if last is None else int(days.searchsorted(last.to_datetime64(), "right"))
+    return bars if (start, stop) == (0, len(bars)) else bars.rows(start, max(start, stop))
 
 
 def checked_count(name: str, value: int) -> int:
@@ -32,7 +40,7 @@ def checked_count(name: str, value: int) -> int:
 
 def checked_ttl(ttl: float | None) -> float | None:
     """`ttl` itself, seconds of at least 0 or None."""
-    if ttl is not None and not (isinstance(ttl, (int, float)) and 0.0 <= ttl < math.inf):
+    if ttl is not None and (isinstance(ttl, bool) or not (isinstance(ttl, (int, float)) and 0.0 <= ttl < math.inf)):
         raise InvalidParameter(f"ttl is {ttl!r}", "pass seconds of at least 0, or None for the exchange's calendar")
     return ttl
 
@@ -42,7 +50,7 @@ def checked_anchor(anchor: pd.Timestamp | str, clock: Clock) -> pd.Timestamp:
     (day, _) = checked_range(anchor, None)
     if day is None or not EARLIEST <= day <= LATEST:
         raise InvalidParameter(f"anchor is {anchor!r}", f"pass a session date after {EARLIEST:%Y-%m-%d}")
-    if clock.namespace == SystemClock.namespace and day.tz_localize("UTC") >= clock.now():
+    if clock.namespace == SystemClock.namespace and day.tz_localize("UTC") + DAY > clock.now():
         raise InvalidParameter(f"anchor {day:%Y-%m-%d} is not in the past", "choose a day that is over")
     return day
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from toolkit.data.freshness import Freshness, sealed, unsealed
 from toolkit.data.index import Index
 from toolkit.data.locks import held
 from toolkit.errors import CacheUnusable, CorruptValue
+
+log = logging.getLogger(__name__)
 
 FLUSH_EVERY = 512  # counts are added to the index once in so many
 
@@ -66,7 +69,7 @@ class BarCache:
         with self._lock:
             found = None if again else self._records.get(name)
             if found is None:
-                found = unsealed(self._index.get("fresh:" + name))
+                found = unsealed(self._index.get("fresh:" + name), name)
                 self._records.pop(name, None)
                 if found is not None:
                     self._records[name] = found
@@ -115,10 +118,10 @@ class BarCache:
             values["was", f"{journal[0]:06d}"] = journal[1:]
         files = {}
         for (kind, part), (columns, meta) in values.items():
-            own = {"version": "0", **meta, "kind": kind, "name": name, "part": part, "record": sealed(record)}
+            own = {"version": "0", **meta, "kind": kind, "name": name, "part": part, "record": sealed(record, name)}
             files[folder.key_of(own)] = barfile.encoded(columns, own)
         self._check_quota(sum(map(len, files.values())))
-        self._index.commit(files, {"fresh:" + name: sealed(record)})
+        self._index.commit(files, {"fresh:" + name: sealed(record, name)})
         with self._lock:
             self._records[name] = record
             self._counted("writes")
@@ -136,7 +139,12 @@ class BarCache:
         if self.readonly or not locks.is_dir():
             yield False
             return
-        with held(locks / blake2b(name.encode(), digest_size=12).hexdigest(), patience=patience) as got:
+        with ExitStack() as flight:
+            try:
+                got = flight.enter_context(held(locks / blake2b(name.encode(), digest_size=12).hexdigest(), patience=patience))
+            except OSError as error:  # too many open files: better asked twice than not at all
+                log.warning("no lock for %s (%s)", name, error)
+                got = False
             yield got
 
     def forget(self, name: str) -> None:
@@ -188,6 +196,9 @@ class BarCache:
         Everything goes, planted keys too, where no beginning is given. With `trash`, what lies in the trash, in quarantine and
         in panels is removed for good: only that makes room.
         """
+        if self.readonly:
+            what = f"cache folder {self.directory} was opened read-only"
+            raise CacheUnusable(what, "open it where it may be written")
         folder.free_reserve(self.directory)
         with self._lock:
             self._records.clear()

@@ -159,7 +159,11 @@ class Shelf:
     """The values of an index that cannot be opened: found by their headers, read one by one, never written."""
 
     def __init__(self, index: Path) -> None:
-        self._files = newest_of(value_files(index)) if index.is_dir() else {}
+        self._index = index
+        self._scan()
+
+    def _scan(self) -> None:
+        self._files = newest_of(value_files(self._index)) if self._index.is_dir() else {}
         self._records: dict[str, str] = {}
         for key, (_, meta) in sorted(self._files.items()):  # the record in the newest part counts
             if key.startswith("bars:"):
@@ -173,7 +177,11 @@ class Shelf:
 
     def get(self, key: str) -> str | ColumnFile | None:
         """The record, or the file, whose checksum is compared as ever."""
-        return barfile.read(self._files[key][0]) if key in self._files else self._records.get(key)
+        if key not in self._files:
+            return self._records.get(key)
+        if not self._files[key][0].exists():  # a writer elsewhere has replaced it
+            self._scan()
+        return barfile.read(self._files[key][0]) if key in self._files else None
 
     def delete(self, key: str) -> None:
         """Forget the key in memory."""

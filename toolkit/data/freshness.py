@@ -60,24 +60,27 @@ class Freshness:
         return cls(str(record["state"]), until, fetched, int(record["misses"]), str(record["version"]), parts)
 
 
-def sealed(record: Freshness) -> str:
-    """The record as JSON behind its checksum: one changed digit of a year would keep stale bars fresh for ever."""
+def sealed(record: Freshness, name: str) -> str:
+    """The record of the series `name` as JSON behind a checksum of both.
+
+    One changed digit of a year, or a row of another series, would keep stale bars fresh for ever.
+    """
     text = json.dumps(record.record())
-    return _checksum(text) + text
+    return _checksum(text, name) + text
 
 
-def unsealed(text: Any) -> Freshness | None:
-    """The record that `sealed` wrote; None for anything else."""
+def unsealed(text: Any, name: str) -> Freshness | None:
+    """The record that `sealed` wrote for `name`; None for anything else."""
     try:
-        if not isinstance(text, str) or _checksum(text[16:]) != text[:16]:
+        if not isinstance(text, str) or _checksum(text[16:], name) != text[:16]:
             return None
         return Freshness.from_record(json.loads(text[16:]))
     except (ValueError, TypeError, KeyError):
         return None
 
 
-def _checksum(text: str) -> str:
-    return blake2b(text.encode(), digest_size=8).hexdigest()
+def _checksum(text: str, name: str) -> str:
+    return blake2b(text.encode(), digest_size=8, salt=blake2b(name.encode(), digest_size=16).digest()).hexdigest()
 
 
 def bar_state(label: np.datetime64, fetched_at: pd.Timestamp, calendar: Calendar, delay: pd.Timedelta, interval: str) -> str:

@@ -1,8 +1,4 @@
-"""The index of the cache: diskcache over value files, nothing ever pickled, made again from its files when it breaks.
-
-diskcache unpickles values when it reads and keys when it iterates, which runs whatever a planted file says
-(CVE-2025-69872). Here both are refused. Every value file says in its header what it is.
-"""
+"""The index of the cache: diskcache over value files, made again from their headers when it breaks."""
 
 from __future__ import annotations
 
@@ -14,13 +10,13 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import diskcache
-from diskcache.core import MODE_BINARY, MODE_RAW, UNKNOWN
 
 from toolkit.data import barfile, folder
 from toolkit.data.barfile import ColumnFile
+from toolkit.data.disk import BarDisk, Written
 from toolkit.data.folder import Shelf
 from toolkit.data.freshness import Freshness, sealed, unsealed
 from toolkit.data.interrupts import deferred_interrupts
@@ -30,7 +26,7 @@ from toolkit.errors import CacheUnusable, UnsafeValue
 log = logging.getLogger(__name__)
 
 REFUSED = (PermissionError, sqlite3.OperationalError)
-LONGEST_TEXT, BUSY = 16_384, 5.0  # characters; seconds that a write waits for other writers
+BUSY = 5.0  # seconds that a write waits for other writers
 # What diskcache raises for a row of which bytes were changed by accident.
 UNREADABLE = (UnsafeValue, ValueError, TypeError, OverflowError, KeyError, MemoryError, AttributeError)
 # What SQLite says of a sound index that cannot be used now; anything else means that it is broken.
@@ -38,56 +34,6 @@ PASSING = ("locked", "busy", "full", "readonly", "unable to open", "interrupted"
 
 Value = str | int | ColumnFile
 Result = TypeVar("Result")
-
-
-class Written(NamedTuple):
-    """A value file that lies in its place already: its name relative to the index, and its size."""
-
-    name: str
-    size: int
-
-
-class BarDisk(diskcache.Disk):
-    """Only text keys; values are short texts and counts in the index, or column files. The rest raises UnsafeValue."""
-
-    def __init__(self, directory: str, **options: Any) -> None:
-        super().__init__(directory, **options)
-        self.discarded: list[str] = []
-
-    def put(self, key: Any) -> tuple[str, bool]:
-        if type(key) is not str:
-            raise UnsafeValue(f"cache key {key!r} is a {type(key).__name__}", "use a text")
-        return key, True
-
-    def get(self, key: Any, raw: bool) -> str:
-        if not raw or type(key) is not str:
-            raise UnsafeValue("the index holds a key that is no text", "run `toolkit cache clear --bars`")
-        return key
-
-    def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> tuple[int, int, str | None, str | int | None]:
-        if type(value) is Written:
-            return value.size, MODE_BINARY, value.name, None
-        if type(value) is int or (type(value) is str and len(value) <= LONGEST_TEXT):
-            return 0, MODE_RAW, None, value
-        raise UnsafeValue(f"value of {key!r} is a {type(value).__name__}", "store a short text or a column file")
-
-    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> str | int | ColumnFile:
-        if mode == MODE_RAW and type(value) in (str, int):
-            return value
-        if mode != MODE_BINARY or not filename:
-            raise UnsafeValue(f"the index holds a value of mode {mode}", "it is dropped and fetched again")
-        if filename.startswith("/") or ".." in filename:
-            raise UnsafeValue(f"the index points at {filename!r}, outside of the cache", "it is dropped and fetched again")
-        try:
-            return folder.opened(f"{self._directory}/{filename}")
-        except FileNotFoundError:
-            raise
-        except OSError as error:  # too many open files, no permission: diskcache would take it for a missing value
-            what, cure = f"{filename} in the cache cannot be opened ({error})", "raise the limit, or mend the permissions"
-            raise CacheUnusable(what, cure) from error
-
-    def remove(self, file_path: str) -> None:
-        self.discarded.append(file_path)  # it goes when its transaction is over: a kill between must lose nothing
 
 
 class Index:
@@ -109,8 +55,7 @@ class Index:
                 self._writing.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self._cache: Any = self._connected()
                 self._inode = self._seen()
-                killed = any(self._writing.parent.glob("busy-*"))
-                if killed or not any(True for _ in self._cache):
+                if any(self._writing.parent.glob("busy-*")) or self._empty():
                     self._sweep()
                 return
             except (OSError, sqlite3.Error, diskcache.Timeout) as error:
@@ -119,6 +64,12 @@ class Index:
                 log.warning("%s cannot be written (%s): opened read-only", self.directory, error)
         self.readonly, self._inode = True, self._seen()
         self._cache = Shelf(self.place)
+
+    def _empty(self) -> bool:
+        try:
+            return not any(True for _ in self._cache)
+        except UnsafeValue:  # planted: whoever asks for the keys is told
+            return False
 
     def _connected(self) -> diskcache.Cache:
         try:
@@ -148,8 +99,9 @@ class Index:
         newest = folder.newest_of(files)
         records: dict[str, Freshness] = {}
         for key, (path, meta) in newest.items():
-            name, record = meta["name"], unsealed(meta.get("record"))
-            known = unsealed(cache.get("fresh:" + name))
+            name = meta["name"]
+            record = unsealed(meta.get("record"), name)
+            known = unsealed(cache.get("fresh:" + name), name)
             parts = known.parts if known else record.parts if record else ()
             whole = all((own := folder.value_key("bars", name, part)) in newest or own in cache for part in parts)
             if meta["kind"] == "was" or partly or (whole and meta["part"] in parts):
@@ -159,7 +111,7 @@ class Index:
             else:
                 folder.remove([path])
         for name, record in records.items():
-            cache.set("fresh:" + name, sealed(record))
+            cache.set("fresh:" + name, sealed(record, name))
 
     def mend(self) -> None:
         """Remove what a killed writer left, and take up again what the index has lost."""
@@ -170,11 +122,16 @@ class Index:
             if not alone or self.readonly:
                 return  # somebody writes, and his files may not be in the index yet
             groups = folder.grouped(folder.value_files(self.place))
-            keys = {folder.value_group(key): key for key in self._cache} if groups else {}
+            try:
+                keys = {folder.value_group(key): key for key in self._cache} if groups else {}
+            except UnsafeValue as error:
+                log.warning("%s cannot be mended: %s", self.directory, error)
+                return
             self._adopt(self._cache, [path for group in groups.keys() - keys.keys() for path in groups[group]])
             for group in groups.keys() & keys.keys():
-                if len(groups[group]) > 1 and isinstance(found := self._cache.get(keys[group]), ColumnFile):
-                    folder.remove(path for path in groups[group] if str(path) != found.path)
+                with contextlib.suppress(*UNREADABLE):
+                    if len(groups[group]) > 1 and isinstance(found := self._cache.get(keys[group]), ColumnFile):
+                        folder.remove(path for path in groups[group] if str(path) != found.path)
             folder.remove(path for several in groups.values() for path in several if path.suffix == ".tmp")
             folder.remove(self._writing.parent.glob("busy-*"))
 
@@ -231,7 +188,8 @@ class Index:
         self.corrupt += 1
         log.warning("%s in the cache cannot be trusted (%s): dropped, fetched again", key, why)
         with contextlib.suppress(CacheUnusable, *UNREADABLE):
-            self.delete([key])
+            self._written("cleared", partial(self._cache.delete, key))
+            self._cache.disk.discarded.clear()  # the file may be another key's, and is found again if it is this one's
 
     def keys(self, *beginnings: str) -> list[str]:
         """All keys with one of these beginnings; raises UnsafeValue if the index holds a planted key."""
@@ -249,6 +207,7 @@ class Index:
         self._tried("written", lambda: None)  # opens again what was deleted or replaced
         if self.readonly:
             raise PermissionError("it was opened read-only")
+        self._writing.parent.mkdir(mode=0o700, exist_ok=True)
         written: dict[str, Written] = {}
         mark = self._writing.with_name(f"busy-{os.getpid()}-{threading.get_ident()}")
         with held(self._writing, shared=True, patience=BUSY) as allowed:
@@ -271,7 +230,7 @@ class Index:
         self._discard()
 
     def _discard(self, trash: bool = False) -> None:
-        names = self._cache.disk.discarded
+        names = [] if self.readonly else self._cache.disk.discarded
         while names:
             path = self.place / names.pop()
             folder.move(path, self.directory / "trash") if trash else path.unlink(missing_ok=True)

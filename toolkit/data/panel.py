@@ -58,6 +58,8 @@ def open_panel(path: Path) -> Bars | None:
     except OSError:
         return None
     columns, meta = file.columns, file.meta
+    if meta.get("panel") != path.stem:
+        return None  # a file of something else
     symbols, index = tuple(meta["symbols"]), pd.DatetimeIndex(columns["label"])
     actions = np.zeros(len(columns["bar"]), ACTION)
     for name in ACTION.names or ():
@@ -92,6 +94,7 @@ def store_panel(path: Path, bars: Bars, source: str) -> None:
         "revision": np.array([each.revision for each in bars.provenance.values()], "i8"),
     }
     meta = {
+        "panel": path.stem,
         "symbols": bars.symbols,
         "utc": bars.index.tz is not None,
         "interval": bars.interval,
