@@ -2,13 +2,14 @@
 
 import multiprocessing
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tape import At, Tape, utc
+from tape import NYSE, At, Tape, utc
 
 from toolkit.data import BarCache, MarketData
 from toolkit.errors import BudgetSpent, DataUnavailable, InvalidParameter
@@ -286,6 +287,110 @@ def test_a_lost_part_is_fetched_again_as_far_as_the_source_has_it(world):
     first, _ = market.cache.files(market._store.name("AAPL", "30m"), ("2026", "2027"))
     shutil.copy(__file__, first.path)
     assert np.array_equal(again(world).bars("AAPL", interval="30m").traded, before.traded)
+
+
+# --- what must never mix
+
+
+def test_a_split_while_nobody_asked_for_longer_than_the_source_reaches_back_is_not_lost(world):
+    clock, tape, market = world
+    clock.time, tape.days = utc("2026-11-02 22:00"), 7
+    market.bars("AAPL", interval="30m")
+    tape.events = [(np.datetime64("2026-11-04", "ns"), 4.0, 0.0)]
+    clock.time = utc("2026-11-18 22:00")
+    bars = market.bars("AAPL", interval="30m")
+    assert bars.events()["split"].tolist() == [4.0]
+    ratio = (bars.close["AAPL"] / bars.traded_frame("close")["AAPL"]).dropna().round(9)
+    assert ratio.iloc[0] == 1.0 and ratio.iloc[-1] == 4.0  # the anchor lies in 2013
+
+
+def test_two_revisions_never_mix_in_one_series_after_a_write_that_failed(world):
+    clock, tape, market = world
+    clock.time, tape.days = utc("2027-01-05 22:00"), 20
+    first = market.bars("AAPL", interval="30m")
+    market.cache.quota, tape.scale, clock.time = 1, 1.5, utc("2027-01-06 22:00")
+    assert [issue.code for issue in market.bars("AAPL", interval="30m").issues][-1] == "CACHE_UNUSABLE"
+    market.cache.quota, clock.time = None, utc("2027-01-07 22:00")
+    bars = market.bars("AAPL", interval="30m")
+    assert again(world).bars("AAPL", interval="30m").fingerprint == bars.fingerprint
+    both = first.index.intersection(bars.index)[10:]
+    ratio = bars.traded_frame("close").loc[both] / first.traded_frame("close").loc[both]
+    served = both >= clock.time - pd.Timedelta(days=20)
+    assert np.allclose(ratio[served], 1.5)
+    assert again(world).bars("AAPL", interval="30m", as_of="2027-01-05T23:00Z").fingerprint == first.fingerprint
+
+
+def test_a_rewritten_history_that_was_cut_short_rewrites_nothing(world):
+    clock, tape, market = world
+    before = market.bars("AAPL")
+    tape.scale, clock.time = 1.5, utc("2026-12-07 22:00")
+    tape.missing = tuple(str(day)[:10] for day in NYSE.sessions_between("2026-09-02", "2026-12-31"))
+    bars = market.bars("AAPL")
+    assert bars.fingerprint == before.fingerprint
+    assert [issue.code for issue in bars.issues] == ["STALE"] and "lacks 59 settled bars" in bars.issues[0].message
+
+
+def test_an_older_file_put_back_under_a_newer_record_is_not_served(world):
+    clock, tape, market = world
+    market.bars("AAPL")
+    name = market._store.name("AAPL", "1d")
+    (old,) = market.cache.files(name)
+    content = Path(old.path).read_bytes()
+    clock.time = utc("2026-11-27 18:21")
+    market.bars("AAPL")
+    (new,) = market.cache.files(name)
+    with open(new.path + "x", "wb") as file:
+        file.write(content)
+    shutil.move(new.path + "x", new.path)
+    assert last(again(world).bars("AAPL"))[:10] == "2026-11-27"
+
+
+def test_a_clock_that_was_ahead_freezes_nothing(world):
+    clock, tape, market = world
+    clock.time = utc("2026-12-30 22:00")
+    market.bars("AAPL")
+    clock.time = utc("2026-11-25 21:30")
+    assert last(again(world).bars("AAPL"))[:10] == "2026-11-25"
+    clock.time = utc("2026-11-27 18:21")
+    assert last(again(world).bars("AAPL"))[:10] == "2026-11-27"
+
+
+def test_another_currency_makes_another_series_and_the_old_one_stays_in_the_journal(world):
+    clock, tape, market = world
+    tape.days = 10
+    before = market.bars("AAPL", interval="30m")
+    tape.currency, clock.time = {"AAPL": "GBP"}, utc("2026-12-03 22:00")
+    bars = market.bars("AAPL", interval="30m")
+    assert bars.currency == "GBP" and bars.index[0] > before.index[0]
+    assert "ANOTHER_SERIES" in [issue.code for issue in bars.issues]
+    assert market.bars("AAPL", interval="30m", as_of="2026-11-25T22:00Z").fingerprint == before.fingerprint
+
+
+def test_a_bar_that_came_late_is_absent_from_the_view_of_when_it_was_not_there(world):
+    clock, tape, market = world
+    tape.missing = ("2026-11-25",)
+    early = market.bars("AAPL")
+    tape.missing, clock.time = (), utc("2026-11-25 21:40")
+    assert last(market.bars("AAPL"))[:10] == "2026-11-25"
+    assert market.bars("AAPL", as_of="2026-11-25T21:31Z").fingerprint == early.fingerprint
+
+
+def test_a_past_view_whose_superseded_bars_are_lost_is_refused_and_not_made_up(world):
+    clock, tape, market = world
+    market.bars("AAPL")
+    tape.scale, clock.time = 1.01, utc("2026-11-30 21:30")
+    market.bars("AAPL")
+    (entry,) = market.cache.journal(market._store.name("AAPL", "1d"), 1)
+    shutil.copy(__file__, entry.path)
+    with pytest.raises(DataUnavailable, match="superseded versions in the cache could not be trusted"):
+        again(world).bars("AAPL", as_of="2026-11-26T00:00Z")
+
+
+def test_an_end_takes_in_all_bars_of_its_session(world):
+    clock, tape, market = world
+    bars = market.bars("AAPL", start="2026-11-23", end="2026-11-24", interval="30m")
+    assert (str(bars.index[0])[:16], str(bars.index[-1])[:16]) == ("2026-11-23 14:30", "2026-11-24 20:30")
+    assert len(bars) == 26
 
 
 # --- one flight

@@ -40,7 +40,7 @@ def asked(
     """For each symbol its validated history, or the error that it ended in; one failure stops no other."""
     if isinstance(source, BatchSource) and len(symbols) > 1:
         try:
-            replies = source.fetch_many(symbols, start, end, interval)
+            replies = dict(source.fetch_many(symbols, start, end, interval))
         except Exception as error:
             return {symbol: _failure(symbol, error) for symbol in symbols}
         missing = DataUnavailable(f"{source.name} did not answer", "ask again later")

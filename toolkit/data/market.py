@@ -19,11 +19,12 @@ from toolkit.data.fetch import in_parallel
 from toolkit.data.intervals import DAILY, RESAMPLED, checked_interval
 from toolkit.data.journal import as_it_was
 from toolkit.data.panel import FROM_SYMBOLS, open_panel, panel_path, store_panel
-from toolkit.data.renewal import Damaged, Renewal, Served, Store
+from toolkit.data.renewal import Renewal
 from toolkit.data.resample import resampled
 from toolkit.data.series import Series, aligned, laid_out
 from toolkit.data.sources import BatchSource, Source
 from toolkit.data.sources.sample import SampleSource
+from toolkit.data.store import Damaged, Served, Store
 from toolkit.data.symbols import checked_symbols
 from toolkit.errors import (
     BudgetSpent,
@@ -130,20 +131,24 @@ class MarketData:
 
         A symbol that failed is logged and passed over.
         """
-        wanted = checked_symbols(symbols)
+        wanted, stored = checked_symbols(symbols), DAILY if checked_interval(interval) in RESAMPLED else interval
         first, last = checked_range(start, end)
         self._store.look()
         for at in range(0, len(wanted), 64):
-            served, _ = self._serve(wanted[at : at + 64], interval, self.ttl)
+            served, _ = self._serve(wanted[at : at + 64], stored, self.ttl)
             for symbol, each in served.items():
-                for bars in self._chunks(symbol, each, interval):
-                    bars = cut(bars, first, last, self.clock.now())
+                for bars in self._chunks(symbol, each, stored):
+                    bars = cut(self._shaped(bars, interval, None), first, last, self.clock.now())
                     if len(bars):
                         yield bars
 
     def _chunks(self, symbol: str, each: Served, interval: str) -> Iterator[Bars]:
         """One Bars a stored file; the factors of all are computed over the whole symbol, so that the bits are the same."""
-        (series,) = self._loaded({symbol: each}, interval)
+        try:
+            (series,) = self._loaded({symbol: each}, interval)
+        except Damaged:
+            each = self._serve((symbol,), interval, self.ttl)[0].get(symbol, each)
+            (series,) = self._loaded({symbol: each}, interval)
         files = () if each.series is not None else self._store.files(symbol, interval, each.parts)
         if len(files) < 2:
             yield aligned([series], self.source.delay, self.anchor)
@@ -212,7 +217,7 @@ class MarketData:
 
     def _shaped(self, bars: Bars, interval: str, first: pd.Timestamp | None) -> Bars:
         bars = bars if interval == bars.interval else resampled(bars, interval)
-        return bars if first is None else bars.since(first)
+        return bars if first is None else cut(bars, first, None, bars.known_at[-1])
 
     def _panel(self, served: dict[str, Served], interval: str, versions: tuple[str, ...]) -> Bars:
         kept = len(served) >= FROM_SYMBOLS and not any(each.series for each in served.values())

@@ -1,4 +1,4 @@
-"""What is stored of a source's symbols, and how it is renewed: the tail with proof, or all of it again."""
+"""How stored bars are renewed: the tail with proof, or all of it again; once for all who ask."""
 
 from __future__ import annotations
 
@@ -6,131 +6,34 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from toolkit.data import calendar
-from toolkit.data.barfile import ColumnFile
 from toolkit.data.bars import Issue
-from toolkit.data.cache import BarCache
 from toolkit.data.calendar import Calendar
+from toolkit.data.clock import SystemClock
 from toolkit.data.fetch import asked
 from toolkit.data.freshness import MISSING, UNKNOWN, Freshness, audit_due, freshness, unknown
-from toolkit.data.intervals import possible_parts
-from toolkit.data.journal import superseded
-from toolkit.data.series import Series, changed_parts, joined, recorded, replaced, series_of, tail_start
-from toolkit.data.sources import History, Source
-from toolkit.errors import BudgetSpent, CacheUnusable, DataUnavailable, ToolkitError, UnknownSymbol
+from toolkit.data.intervals import DAILY, parts_of
+from toolkit.data.series import (
+    Series,
+    check_whole,
+    joined,
+    recorded,
+    replaced,
+    shortened,
+    tail_start,
+)
+from toolkit.data.sources import History
+from toolkit.data.store import Served, Store
+from toolkit.errors import BudgetSpent, ToolkitError, UnknownSymbol
 
 log = logging.getLogger(__name__)
 
 # Every symbol is stored whole from here on, whatever range was asked for: no answer can depend on earlier questions.
 BEGINNING = pd.Timestamp(calendar.START)
-
-
-class Damaged(DataUnavailable):
-    """Stored bars that were whole when they were recorded, and are not now."""
-
-
-class Served(NamedTuple):
-    """A symbol's bars: version and parts that are stored, or the `series` itself where it could not be; `renewed` just now?"""
-
-    version: str
-    parts: tuple[str, ...]
-    issues: tuple[Issue, ...] = ()
-    series: Series | None = None
-    renewed: bool = False
-
-
-class Store:
-    """What one source's symbols have in the cache, under names of their own; what cannot be written stays in memory."""
-
-    def __init__(self, source: Source, cache: BarCache, namespace: str) -> None:
-        self.source, self.cache, self._namespace = source, cache, namespace
-        self._kept: dict[str, tuple[Freshness, Series, Issue]] = {}
-        self.beginning = ""
-
-    def look(self) -> str:
-        """The beginning of all names of this source, looked at once a question: of a folder it changes with its files."""
-        edition = f"-{self.source.edition}" if self.source.edition else ""
-        self.beginning = f"{self._namespace}/{self.source.name}{edition}"
-        return self.beginning
-
-    def name(self, symbol: str, interval: str) -> str:
-        """Under which the symbol is stored."""
-        return f"{self.beginning}/{interval}/{symbol}"
-
-    def record(self, symbol: str, interval: str, *, again: bool = False) -> Freshness | None:
-        """The freshness record; from memory unless `again`."""
-        name = self.name(symbol, interval)
-        kept = self._kept.get(name)
-        return self.cache.record(name, again=again) if kept is None else kept[0]
-
-    def kept(self, symbol: str, interval: str) -> tuple[Series | None, tuple[Issue, ...]]:
-        """The series that could not be stored, with the reason; None and nothing if there is none."""
-        kept = self._kept.get(self.name(symbol, interval))
-        return (None, ()) if kept is None else (kept[1], (kept[2],))
-
-    def files(self, symbol: str, interval: str, parts: tuple[str, ...]) -> tuple[ColumnFile, ...]:
-        """The stored files of the symbol."""
-        return self.cache.files(self.name(symbol, interval), parts)
-
-    def series(self, symbol: str, interval: str, parts: tuple[str, ...], version: str) -> Series:
-        """The stored series; raises Damaged if a file is gone, of another version, or not to be trusted.
-
-        Its record is dropped then, so that it is fetched again.
-        """
-        files = self.files(symbol, interval, parts)
-        if len(files) == len(parts) and files[-1].meta["version"] == version:
-            return series_of(files)
-        self.cache.forget(self.name(symbol, interval))
-        what = f"{symbol}: the files of version {version} are not all in the cache"
-        raise Damaged(what, "ask again: it is fetched anew", symbol=symbol)
-
-    def journal(self, symbol: str, interval: str, length: int) -> list[ColumnFile]:
-        """What was superseded; raises DataUnavailable if some of it is gone, since a past view would be wrong."""
-        entries = self.cache.journal(self.name(symbol, interval), length)
-        if len(entries) == length:
-            return entries
-        what = f"{symbol}: {length - len(entries)} of {length} superseded versions in the cache could not be trusted"
-        raise DataUnavailable(what, "ask without as_of; the present bars are whole", symbol=symbol)
-
-    def remains(self, symbol: str, interval: str) -> list[ColumnFile]:
-        """The journal of a symbol whose bars are lost: as many entries as there are."""
-        entries: list[ColumnFile] = []
-        while len(more := self.cache.journal(self.name(symbol, interval), len(entries) + 1)) > len(entries):
-            entries = more
-        return entries
-
-    def put(self, symbol: str, record: Freshness, series: Series, stored: Series | None) -> Served:
-        """Store the series, and what it supersedes."""
-        name = self.name(symbol, series.interval)
-        entry = None if stored is None else superseded(stored, series)
-        if entry is not None:
-            series = replace(series, journal=entry[0] + 1)
-        changed, parts = changed_parts(series, stored)
-        record = replace(record, version=series.version, parts=parts)
-        try:
-            self.cache.put(name, record, changed, entry)
-            self._kept.pop(name, None)
-        except CacheUnusable as error:
-            log.warning("%s: %s", symbol, error)
-            self._kept[name] = record, series, Issue(error.code, symbol, str(error))
-        kept, issues = self.kept(symbol, series.interval)
-        return Served(record.version, parts, issues, kept)
-
-    def put_unknown(self, symbol: str, interval: str, record: Freshness) -> None:
-        """Remember that the source does not know the symbol."""
-        try:
-            self.cache.put(self.name(symbol, interval), record)
-        except CacheUnusable as error:
-            log.warning("%s: %s", symbol, error)
-
-    def forget(self) -> None:
-        """Nothing stays in memory."""
-        self._kept.clear()
 
 
 class Renewal:
@@ -141,7 +44,7 @@ class Renewal:
 
     def __init__(self, store: Store, interval: str, now: pd.Timestamp, ttl: pd.Timedelta | None, strict: bool) -> None:
         self._store, self._interval, self._now, self._ttl, self._strict = store, interval, now, ttl, strict
-        self._source = store.source
+        self._source, self._live = store.source, store.namespace == SystemClock.namespace
         reach = store.source.reach(interval)
         self._beginning = BEGINNING if reach is None else (now - reach).tz_localize(None).normalize()
         self._end = now.tz_localize(None).normalize() + pd.Timedelta(days=1)
@@ -151,8 +54,8 @@ class Renewal:
         record = self._store.record(symbol, self._interval)
         if record is None or not record.holds(self._now, self._ttl):
             record = self._store.record(symbol, self._interval, again=True)
-        if record is None or not record.holds(self._now, self._ttl):
-            return None
+        if record is None or not record.holds(self._now, self._ttl) or (self._live and record.fetched_at > self._now):
+            return None  # of a clock that was ahead, nothing can be believed
         return self._as_recorded(symbol, record)
 
     def _as_recorded(self, symbol: str, record: Freshness) -> Served | UnknownSymbol:
@@ -162,7 +65,7 @@ class Renewal:
             return UnknownSymbol(what, "check the spelling, or clear() to ask again", symbol=symbol)
         if record.state == UNKNOWN:
             issues += (Issue(UnknownSymbol.code, symbol, "no longer known to the source; stored bars are served"),)
-        if record.state == MISSING and record.misses:
+        if record.state == MISSING:
             due = f"{record.valid_until:%Y-%m-%d %H:%M} UTC"
             issues += (Issue("MISSING", symbol, f"the newest bar is due and has not come; asked again from {due}"),)
         return Served(record.version, record.parts, issues, kept)
@@ -185,20 +88,22 @@ class Renewal:
                     answers[symbol] = found
             stored = {symbol: self._stored(symbol) for symbol in due}
             for symbol, outcome in self._fetched(stored).items():
-                if isinstance(outcome, Series):
+                try:
+                    if isinstance(outcome, ToolkitError):
+                        raise outcome
                     answers[symbol] = self._put(symbol, outcome, stored[symbol])
-                else:
-                    answers[symbol] = self._failed(symbol, outcome, stored[symbol])
+                except ToolkitError as error:
+                    answers[symbol] = self._failed(symbol, error, stored[symbol])
         return answers
 
     def _stored(self, symbol: str) -> Series | None:
         kept, _ = self._store.kept(symbol, self._interval)
         if kept is not None:
             return kept
-        record = self._store.record(symbol, self._interval)
-        parts = record.parts if record is not None and record.version else None
-        files = self._store.files(symbol, self._interval, parts or possible_parts(self._interval, 1990, self._end.year))
-        return series_of(files) if files else None
+        series = self._store.on_disk(symbol, self._interval)
+        if series is not None and series.provenance.fetched_at > self._now and self._live:
+            return shortened(series, self._now, self._source.delay)  # of a clock that was ahead
+        return series
 
     def _fetched(self, stored: Mapping[str, Series | None]) -> dict[str, Series | ToolkitError]:
         starts = {symbol: self._start(series) for symbol, series in stored.items()}
@@ -234,9 +139,29 @@ class Renewal:
             past = self._store.remains(symbol, self._interval)
             new = self._recorded(reply, past[-1].meta["revision"] + 1 if past else 0, self._now)
             return replace(new, journal=len(past)) if isinstance(new, Series) else new
+        revision = series.provenance.revision
         if series.settled == 0:
-            return self._recorded(reply, series.provenance.revision, self._now)
-        return self._recorded(replaced(series, reply), series.provenance.revision + 1, self._now)
+            return self._recorded(reply, revision, self._now)
+        try:
+            check_whole(series, reply)
+            events, since = self._actions(symbol, series, reply)
+        except ToolkitError as error:
+            return error
+        return self._recorded(replaced(series, replace(reply, events=events), since), revision + 1, self._now)
+
+    def _actions(self, symbol: str, series: Series, reply: History) -> tuple[np.ndarray, np.datetime64]:
+        """All actions since the last stored bar, and the day from which they are all there.
+
+        Intraday bars may reach back less far than they were asked for the last time: then the daily ones know the actions.
+        """
+        since = self._beginning.to_datetime64()
+        last = series.history.labels[series.settled - 1].astype("M8[D]").astype("M8[ns]")
+        if last >= since:
+            return reply.events, since
+        answer = asked(self._source, [symbol], pd.Timestamp(last), self._end, DAILY)[symbol]
+        if isinstance(answer, ToolkitError):
+            raise answer
+        return answer.events, last
 
     def _recorded(self, history: History, revision: int, audited_at: pd.Timestamp) -> Series | ToolkitError:
         try:
@@ -257,11 +182,11 @@ class Renewal:
         return (said if isinstance(said, Served) else served)._replace(renewed=True)
 
     def _failed(self, symbol: str, error: ToolkitError, stored: Series | None) -> Served | ToolkitError:
-        record = self._store.record(symbol, self._interval)
         if isinstance(error, UnknownSymbol):
             gone = unknown(self._now)
-            if record is not None and record.version:
-                gone = replace(gone, version=record.version, parts=record.parts)
+            if stored is not None:
+                parts = tuple(parts_of(stored.history.labels, self._interval))
+                gone = replace(gone, version=stored.version, parts=parts)
             self._store.put_unknown(symbol, self._interval, gone)
         if stored is None or (self._strict and isinstance(error, BudgetSpent)):
             return error
@@ -270,5 +195,5 @@ class Renewal:
         age = sessions - int(np.searchsorted(Calendar(stored.history.calendar).sessions, last, "right"))
         message = f"bars end on {str(last)[:10]}, {age} sessions ago; newer ones are due: {error}"
         log.warning("%s: %s", symbol, message)
-        parts = record.parts if record is not None and record.version else ("",)
+        parts = tuple(parts_of(stored.history.labels, self._interval))
         return Served(stored.version, parts, (Issue("STALE", symbol, message),), stored)

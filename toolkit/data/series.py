@@ -23,6 +23,7 @@ from toolkit.errors import DataUnavailable, MixedBars
 OVERLAP = 5
 # Sources serve split-adjusted single precision: agreement is a hundredth of a cent plus this fraction.
 ROUNDING, TOLERANCE = 1e-4, 2e-4
+KEPT = "NO_LONGER_SERVED"
 LONG_AGO = "1970-01-01T00:00Z"
 
 
@@ -174,29 +175,57 @@ def joined(series: Series, tail: History) -> History | None:
     labels, rows = np.unique(later[::-1], return_index=True)  # of a provisional bar the newer version
     traded = np.concatenate([old.traded[:, settled:], tail.traded[:, new]], axis=1)[:, len(later) - 1 - rows]
     events = np.concatenate([old.events[old.events["date"] <= last_day], tail.events[tail.events["date"] > last_day]])
+    lasting = tuple(issue for issue in old.issues if issue.code in (KEPT, "UNRELIABLE"))
     return replace(
         tail,
+        issues=(*lasting, *(issue for issue in tail.issues if issue not in lasting)),
         labels=np.concatenate([old.labels[:settled], labels]),
         traded=np.concatenate([old.traded[:, :settled], traded], axis=1),
         events=events,
     )
 
 
-def replaced(series: Series, whole: History) -> History:
-    """The restated history `whole`, with the bars and actions of `series` before it, which the source no longer serves."""
+def replaced(series: Series, whole: History, asked_from: np.datetime64) -> History:
+    """The restated history `whole`, with the bars of `series` before it and the actions before `asked_from`.
+
+    The source no longer serves those. Nothing is kept across a change of calendar or currency.
+    """
     old = series.history
+    if (old.calendar, old.currency) != (whole.calendar, whole.currency):
+        said = f"{old.currency} on {old.calendar} until now, {whole.currency} on {whole.calendar} from now on"
+        return replace(whole, issues=(*whole.issues, Issue("ANOTHER_SERIES", old.symbol, said)))
     kept = int(np.searchsorted(old.labels[: series.settled], whole.labels[0]))
     if kept == 0:
         return whole
-    day = whole.labels[0].astype("M8[D]")
-    issue = Issue("NO_LONGER_SERVED", old.symbol, f"{kept} bars before {day} are kept, the source has them no more")
+    message = f"{kept} bars before {whole.labels[0].astype('M8[D]')} are kept, the source has them no more"
     return replace(
         whole,
         labels=np.concatenate([old.labels[:kept], whole.labels]),
         traded=np.concatenate([old.traded[:, :kept], whole.traded], axis=1),
-        events=np.concatenate([old.events[old.events["date"] < day], whole.events[whole.events["date"] >= day]]),
-        issues=(*whole.issues, issue),
+        events=np.concatenate([old.events[old.events["date"] < asked_from], whole.events[whole.events["date"] >= asked_from]]),
+        issues=(*whole.issues, Issue(KEPT, old.symbol, message)),
     )
+
+
+def check_whole(series: Series, whole: History) -> None:
+    """Raise DataUnavailable where a restated history lacks what was settled: a reply that was cut short rewrites nothing."""
+    old = series.history.labels[: series.settled]
+    expected = old[old >= whole.labels[0]]
+    lacking = len(expected) - int(np.isin(expected, whole.labels).sum())
+    if lacking > max(3, 0.01 * len(expected)) or (len(old) and whole.labels[-1] < old[-1]):
+        symbol, end = series.history.symbol, str(whole.labels[-1])[:10]
+        what = f"{symbol}: a rewritten history lacks {lacking} settled bars and ends on {end}"
+        raise DataUnavailable(what, "stored bars are kept; ask again later", symbol=symbol)
+
+
+def shortened(series: Series, now: pd.Timestamp, delay: pd.Timedelta) -> Series | None:
+    """`series` without what cannot be known at `now`, None if nothing is left; all of it is due to be compared."""
+    history = series.history
+    known, final = complete(history.labels, now, Calendar(history.calendar), delay, series.interval)
+    if not known.any():
+        return None
+    kept = replace(history, labels=history.labels[known], traded=history.traded[:, known])
+    return replace(series, history=kept, settled=int(final.sum()), audited_at=pd.Timestamp(LONG_AGO))
 
 
 def _between(events: np.ndarray, first: np.datetime64, last: np.datetime64) -> np.ndarray:

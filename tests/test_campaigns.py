@@ -1,0 +1,68 @@
+"""A slice of each campaign, with fixed seeds; `make soak` runs them whole. A failure names its seed and trial."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import campaigns
+import pytest
+
+from toolkit.data import barfile
+from toolkit.data.folder import value_files
+
+
+@pytest.fixture(scope="module")
+def clean():
+    """A process without threads and with no file verified, from which the campaigns fork."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        yield lambda campaign, *arguments: pool.submit(campaign, *arguments).result(timeout=120)
+
+
+def test_no_spoiled_file_gives_a_wrong_value_a_crash_or_a_hang_and_all_recovers(clean, tmp_path):
+    outcome = clean(campaigns.corruptions, 200, 11, tmp_path)
+    assert outcome.violations == ()
+    assert outcome.fetched_again > 20 and outcome.unnoticed > 20
+
+
+def test_a_killed_writer_loses_nothing_that_it_acknowledged_and_leaves_nothing_behind(clean, tmp_path):
+    outcome = clean(campaigns.kills, 40, 12, tmp_path)
+    assert outcome.violations == ()
+    assert outcome.acknowledged > 100
+
+
+@pytest.mark.parametrize("mounting", [True, False])
+def test_on_a_full_disk_old_bars_are_read_new_ones_served_and_clearing_makes_room(clean, tmp_path, mounting):
+    outcome = clean(campaigns.full_disk, tmp_path, mounting)
+    assert outcome.violations == ()
+    assert outcome.kind == "limit" or outcome.stored_before > 10
+
+
+def test_in_a_crowd_with_kills_the_others_read_whole_values_without_an_error(clean, tmp_path):
+    outcome = clean(campaigns.crowd, 8, 600, 13, tmp_path)
+    assert outcome.violations == ()
+    assert outcome.killed == 2 and outcome.reads > 2500 and outcome.writes > 100
+
+
+def test_ctrl_c_at_any_instant_of_a_write_leaves_no_transaction_open(clean, tmp_path):
+    assert clean(campaigns.interrupts, 150, 14, tmp_path).violations == ()
+
+
+def planted(folder: Path) -> tuple[dict, dict]:
+    """What is served of a sound cache, and of one whose files were written anew with a price of their own."""
+    place = folder / "closed"
+    campaigns.furnish(place)
+    before = campaigns.serve(place)
+    for path in [*value_files(place / "index"), *(place / "panels").glob("*.panel")]:
+        file = barfile.read(path)
+        traded = file.columns["traded"].copy()
+        traded[..., 3] += 0.01
+        path.unlink()
+        barfile.write(path, barfile.encoded({**file.columns, "traded": traded}, file.meta))
+    return before, campaigns.serve(place)
+
+
+def test_the_campaign_sees_a_wrong_price_under_a_right_checksum(clean, tmp_path):
+    sound, planted_one = clean(planted, tmp_path)
+    assert sound == {"wrong": [], "errors": [], "calls": 0, "corrupt": 0}
+    assert len(planted_one["wrong"]) == len(campaigns.DAILY) + 15 + len(campaigns.HOURLY) + 1
+    assert campaigns.judged([planted_one, planted_one]) == "violation"
