@@ -123,7 +123,7 @@ class Renewal:
                 else:
                     restated.append(symbol)
         if restated:
-            log.warning("%s has rewritten the history of %s: fetched again", self._source.name, ", ".join(restated))
+            log.info("%s has rewritten the history of %s: fetched again", self._source.name, ", ".join(restated))
             for symbol, reply in asked(self._source, restated, self._beginning, self._end, self._interval).items():
                 outcomes[symbol] = reply if isinstance(reply, ToolkitError) else self._whole(symbol, stored[symbol], reply)
         return outcomes
