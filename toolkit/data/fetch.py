@@ -15,21 +15,29 @@ from toolkit.data.validate import validated
 from toolkit.errors import DataUnavailable, ToolkitError
 
 log = logging.getLogger(__name__)
+Fetched = TypeVar("Fetched")
 Result = TypeVar("Result")
 
 
 def in_parallel(
-    groups: Sequence[Sequence[str]], work: Callable[[Sequence[str]], Mapping[str, Result]], n_jobs: int
+    groups: Sequence[Sequence[str]],
+    fetch: Callable[[Sequence[str]], Fetched],
+    store: Callable[[Fetched], Mapping[str, Result]],
+    n_jobs: int,
 ) -> Iterator[tuple[str, Result]]:
-    """What `work` returns for the symbols of each group, as it arrives; a bar shows above one wave of threads."""
+    """What `store` makes of each group that threads have fetched, as it arrives; a bar shows above one wave of threads.
+
+    Only the calling thread stores, so that the others need not wait for the disk or for each other.
+    """
     if len(groups) == 1:
-        yield from work(groups[0]).items()
+        yield from store(fetch(groups[0])).items()
         return
     threads = joblib.Parallel(n_jobs=n_jobs, backend="threading", return_as="generator_unordered")
     total = sum(map(len, groups))
     # A single wave of threads is over at once, and a bar that only sometimes shows would change a notebook's outputs.
     with tqdm(total=total, desc="fetching bars", unit="symbol", leave=False, disable=len(groups) <= n_jobs) as bar:
-        for answers in threads(joblib.delayed(work)(group) for group in groups):
+        for fetched in threads(joblib.delayed(fetch)(group) for group in groups):
+            answers = store(fetched)
             bar.update(len(answers))
             yield from answers.items()
 

@@ -178,7 +178,7 @@ class MarketData:
         if due:
             size = self.source.batch if isinstance(self.source, BatchSource) else 1
             groups = [due[at : at + size] for at in range(0, len(due), size)]
-            answers |= dict(in_parallel(groups, renewal.renewed, self.n_jobs))
+            answers |= dict(in_parallel(groups, renewal.fetched, renewal.renewed, self.n_jobs))
         served = {symbol: answer for symbol, answer in answers.items() if isinstance(answer, Served)}
         failed = {symbol: answer for symbol, answer in answers.items() if isinstance(answer, ToolkitError)}
         self._report(failed, len(symbols))

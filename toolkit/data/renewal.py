@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,15 @@ log = logging.getLogger(__name__)
 
 # Every symbol is stored whole from here on, whatever range was asked for: no answer can depend on earlier questions.
 BEGINNING = pd.Timestamp(calendar.START)
+
+
+class Fetched(NamedTuple):
+    """What came for some symbols, not stored yet: nobody else asks for them until `flights` are let go."""
+
+    flights: ExitStack
+    answers: Mapping[str, Served | ToolkitError]
+    stored: Mapping[str, Series | None]
+    outcomes: Mapping[str, Series | ToolkitError]
 
 
 class Renewal:
@@ -70,8 +80,8 @@ class Renewal:
             issues += (Issue("MISSING", symbol, f"the newest bar is due and has not come; asked again from {due}"),)
         return Served(record.version, record.parts, issues, kept)
 
-    def renewed(self, symbols: Sequence[str]) -> Mapping[str, Served | ToolkitError]:
-        """For each of `symbols` its bars as the source has them now, stored; or the error, where nothing is stored.
+    def fetched(self, symbols: Sequence[str]) -> Fetched:
+        """What is stored of `symbols`, and what the source sent; in any thread.
 
         No two threads or processes ask for a symbol at a time: who waits takes what the other has stored.
         """
@@ -79,21 +89,25 @@ class Renewal:
         with ExitStack() as flights:
             for symbol in sorted(symbols):
                 flights.enter_context(self._store.cache.flight(self._store.name(symbol, self._interval)))
-            due = []
             for symbol in symbols:
-                found = self.remembered(symbol)
-                if found is None:
-                    due.append(symbol)
-                else:
+                if (found := self.remembered(symbol)) is not None:
                     answers[symbol] = found
-            stored = {symbol: self._stored(symbol) for symbol in due}
-            for symbol, outcome in self._fetched(stored).items():
+            stored = {symbol: self._stored(symbol) for symbol in symbols if symbol not in answers}
+            outcomes = self._asked(stored)
+            return Fetched(flights.pop_all(), answers, stored, outcomes)
+
+    def renewed(self, fetched: Fetched) -> Mapping[str, Served | ToolkitError]:
+        """For each symbol its bars as the source has them now, stored; or the error, where nothing is stored."""
+        answers = dict(fetched.answers)
+        with fetched.flights:
+            for symbol, outcome in fetched.outcomes.items():
+                stored = fetched.stored[symbol]
                 try:
                     if isinstance(outcome, ToolkitError):
                         raise outcome
-                    answers[symbol] = self._put(symbol, outcome, stored[symbol])
+                    answers[symbol] = self._put(symbol, outcome, stored)
                 except ToolkitError as error:
-                    answers[symbol] = self._failed(symbol, error, stored[symbol])
+                    answers[symbol] = self._failed(symbol, error, stored)
         return answers
 
     def _stored(self, symbol: str) -> Series | None:
@@ -105,7 +119,7 @@ class Renewal:
             return shortened(series, self._now, self._source.delay)  # of a clock that was ahead
         return series
 
-    def _fetched(self, stored: Mapping[str, Series | None]) -> dict[str, Series | ToolkitError]:
+    def _asked(self, stored: Mapping[str, Series | None]) -> dict[str, Series | ToolkitError]:
         starts = {symbol: self._start(series) for symbol, series in stored.items()}
         outcomes: dict[str, Series | ToolkitError] = {}
         restated = []
