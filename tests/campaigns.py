@@ -137,7 +137,11 @@ def lines(readable: int, deadline: float = DEADLINE) -> Iterator[str]:
 
 def isolated(act: Callable[[], Any]) -> Any:
     """What `act` returns, from a process of its own; a text that says how it ended otherwise."""
-    child, readable = forked(lambda writable: os.write(writable, json.dumps(act()).encode() + b"\n") and None)
+
+    def say(writable: int) -> None:
+        os.write(writable, json.dumps(act()).encode() + b"\n")
+
+    child, readable = forked(say)
     try:
         answers = [json.loads(line) for line in lines(readable)]
     except TimeoutError:
@@ -458,26 +462,28 @@ def crowd(processes: int, operations: int, seed: int, folder: Path) -> Crowd:
     for number in range(processes):
         child, readable = forked(lambda writable, number=number: mingle(place, operations, [seed, number], writable))
         members[readable] = child
-    doomed = {readable: rng.random() for readable in list(members)[:: max(4, processes // 4)]}  # at this share of their work
+    doomed = {readable: rng.uniform(0.1, 0.7) for readable in list(members)[:: max(4, processes // 4)]}  # at this share of work
     reads = writes = killed = 0
-    violations, running = list[str](), dict(members)
+    violations, running = list[str](), dict.fromkeys(members, b"")
     while running:
         ready, _, _ = select.select(list(running), [], [], DEADLINE)
         if not ready:
             violations.append(f"crowd(seed={seed}): {len(running)} processes hang")
             break
         for readable in ready:
-            said = os.read(readable, 65536).decode()
-            for line in said.splitlines():
-                done, reads_more, writes_more, errors = json.loads(line) if line.startswith("[") else [0, 0, 0, [line]]
+            more = os.read(readable, 65536)
+            *whole, rest = (running.pop(readable) + more).split(b"\n")
+            if more:
+                running[readable] = rest
+            for line in whole:
+                said = json.loads(line)
+                share, reads_more, writes_more, errors = said if isinstance(said, list) else [0.0, 0, 0, [said["raised"]]]
                 reads, writes = reads + reads_more, writes + writes_more
                 violations += [f"crowd(seed={seed}): {error}" for error in errors]
-                if done > doomed.get(readable, 2.0):
+                if share > doomed.get(readable, 2.0):
                     doomed.pop(readable)
                     os.kill(members[readable], signal.SIGKILL)
                     killed += 1
-            if not said:
-                running.pop(readable)
     for readable, child in members.items():
         os.kill(child, signal.SIGKILL) if readable in running else None
         os.close(readable)

@@ -431,3 +431,84 @@ def test_a_failure_of_the_source_is_never_stored_as_data(world):
     assert market.cache.names() == []
     tape.error = None
     assert last(market.bars("AAPL")) == "2026-11-25 00:00"
+
+
+# --- what is compared, and what an answer depends on
+
+
+@pytest.mark.parametrize("field", [0, 1, 2, 3])
+def test_a_single_rewritten_price_within_the_overlap_raises_the_revision(world, field):
+    clock, tape, market = world
+    market.bars("AAPL")
+    original = tape.daily
+
+    def rewritten(symbol):
+        labels, block = original(symbol)
+        block[field, labels == np.datetime64("2026-11-20")] *= 1.004
+        return labels, block
+
+    tape.daily = rewritten
+    clock.time = utc("2026-11-27 18:21")
+    assert market.bars("AAPL").provenance["AAPL"].revision == 1
+
+
+@pytest.mark.parametrize("day", ["2026-11-18", "2026-11-20", "2026-11-24"])  # first and last of the settled overlap
+@pytest.mark.parametrize(("before", "after"), [((1.0, 0.5), (1.0, 0.6)), ((2.0, 0.0), (3.0, 0.0)), (None, (1.0, 0.5))])
+def test_an_action_corrected_within_the_overlap_raises_the_revision(world, day, before, after):
+    clock, tape, market = world
+    tape.events = [] if before is None else [(np.datetime64(day, "ns"), *before)]
+    market.bars("AAPL")
+    tape.events = [(np.datetime64(day, "ns"), *after)]
+    clock.time = utc("2026-11-27 18:21")
+    bars = market.bars("AAPL")
+    assert bars.provenance["AAPL"].revision == 1
+    assert bars.events()[["split", "dividend"]].values.tolist() == [list(after)]
+
+
+def test_an_action_on_the_last_settled_day_survives_the_next_tail(world):
+    clock, tape, market = world
+    tape.events = [(np.datetime64("2026-11-24", "ns"), 1.0, 0.5)]
+    market.bars("AAPL")
+    clock.time = utc("2026-11-27 18:21")
+    bars = market.bars("AAPL")
+    assert len(bars.actions) == 1 and bars.provenance["AAPL"].revision == 0
+
+
+def test_an_action_alone_makes_another_version(world):
+    clock, tape, market = world
+    before = market.bars("AAPL")
+    tape.events = [(EX, 1.0, 0.5)]
+    market.clear(bars=True)
+    assert market.bars("AAPL").fingerprint != before.fingerprint
+
+
+def test_one_market_keeps_days_and_weeks_apart(world):
+    clock, tape, market = world
+    for _ in range(2):
+        assert len(market.bars("AAPL", interval="1wk")) < 15 < len(market.bars("AAPL"))
+
+
+def test_two_anchors_on_one_cache_have_panels_of_their_own(world):
+    clock, tape, market = world
+    universe = [f"S{number}" for number in range(16)]
+    tape.events = [(EX, 2.0, 0.0)]
+    market.bars(universe)
+    for anchor, ratio in (("2013-03-01", 2.0), ("2026-11-02", 1.0)):
+        for _ in range(2):
+            own = MarketData(tape, BarCache(market.cache.directory), clock, anchor=anchor)
+            bars = own.bars(universe)
+            assert bars.close["S3"].iloc[-1] / bars.traded_frame("close")["S3"].iloc[-1] == ratio
+
+
+def test_a_view_of_the_future_is_the_present(world):
+    clock, tape, market = world
+    assert market.bars("AAPL", as_of="2099-01-01T00:00Z").fingerprint == market.bars("AAPL").fingerprint
+
+
+def test_a_dividend_known_later_is_absent_from_the_view_before(world):
+    clock, tape, market = world
+    early = market.bars("AAPL")
+    tape.events = [(np.datetime64("2026-11-25", "ns"), 1.0, 0.5)]  # on the provisional day
+    clock.time = utc("2026-11-27 14:31")
+    assert len(market.bars("AAPL").actions) == 1
+    assert market.bars("AAPL", as_of="2026-11-25T22:00Z").fingerprint == early.fingerprint
