@@ -122,7 +122,7 @@ def test_fetch_saves_what_came_and_fails_for_what_did_not(here, capsys):
     printed = capsys.readouterr()
     rows = [line.split() for line in printed.out.splitlines()]
     assert ["AAPL", "20", "2012-01-03", "2012-01-31", "456.48"] in rows  # as Apple traded; 20 sessions that January
-    assert ["XXXX", "UNKNOWN_SYMBOL"] in rows
+    assert ["note:", "UNKNOWN_SYMBOL", "XXXX:"] in [row[:3] for row in rows]
     assert main(["fetch", "AAPL", "--dir", "cache"]) == 0
     assert "0 calls to sample" in capsys.readouterr().out
 
@@ -173,7 +173,9 @@ def test_stored_bars_are_taken_out_without_a_request(here, capsys):
     assert main(["fetch", "AAPL", "--source", "folder:out", "--dir", "cache"]) == 0
     assert "3270" in capsys.readouterr().out
     assert main(["cache", "export", "out/other.csv", "MSFT", "--dir", "cache"]) == 1
-    assert "allowance of 0 requests" in capsys.readouterr().err
+    assert "run `toolkit fetch MSFT --source sample` first" in capsys.readouterr().err
+    assert main(["cache", "export", "out/prices.xlsx", "AAPL", "--dir", "cache"]) == 2
+    assert main(["cache", "stats", "--dir", "elsewhere"]) == 2 and not Path("elsewhere").exists()
 
 
 def test_weekly_bars_and_a_made_up_market_from_the_command_line(here, capsys):

@@ -14,8 +14,8 @@ import pytest
 from small_cache import NAME, columns, index_sql, put, record, spoil, stored, value_file
 
 from toolkit.data import BarCache, barfile
-from toolkit.data.folder import value_files
 from toolkit.data.disk import BarDisk
+from toolkit.data.folder import value_files
 from toolkit.errors import UnsafeValue
 
 

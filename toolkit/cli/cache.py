@@ -7,11 +7,11 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from toolkit.data import BarCache, Bars, Clock, MarketData, SystemClock
+from toolkit.data import BarCache, MarketData
 from toolkit.data.export import KINDS, export, export_folder
 from toolkit.data.folder import size
 from toolkit.data.sources.named import SOURCES, source_of
-from toolkit.errors import InvalidParameter
+from toolkit.errors import BudgetSpent, DataUnavailable, InvalidParameter
 
 EXAMPLE = """\
 examples:
@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", nargs="?", type=Path, help="with export: the file or folder to write")
     parser.add_argument("symbols", nargs="*", metavar="SYMBOL", help="with export: which bars")
     parser.add_argument("--bars", action="store_true", help="with clear: the stored bars as well")
-    parser.add_argument("--trash", action="store_true", help="with clear: what lies in the trash, for good")
+    parser.add_argument("--trash", action="store_true", help="with clear: remove what lies in the trash, for good")
     parser.add_argument("--source", default="sample", help=f"with export: {', '.join(SOURCES)} (default: sample)")
     parser.add_argument("--interval", default="1d", help="with export: e.g. 1d, 5m, 1wk (default: 1d)")
     parser.add_argument("--kind", default="csv", choices=tuple(KINDS.values()), help="with export to a folder: of the files")
@@ -42,17 +42,28 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Does the action; 1 if verify found a series that is not whole."""
-    cache = BarCache(args.dir)
+    cache = opened(args.dir)
     if args.action == "stats":
         return stats(cache)
     if args.action == "verify":
         return verify(cache)
     if args.action == "export":
         return taken_out(cache, args)
-    cache.clear(args.bars, trash=args.trash)
-    done = "bars moved to the trash" if args.bars else "freshness forgotten, bars kept"
-    print(f"{cache.directory}: {done}")
+    if args.trash:
+        print(f"{cache.directory}: {cache.empty_trash() / 1e6:,.1f} MB of trash, quarantine and panels removed")
+    if args.bars or not args.trash:
+        cache.clear(args.bars)
+        done = "bars moved to the trash" if args.bars else "freshness forgotten, bars kept"
+        print(f"{cache.directory}: {done}")
     return 0
+
+
+def opened(directory: Path | None) -> BarCache:
+    """The cache at `directory`, which must be one: nothing is made where somebody has mistyped."""
+    place = (directory if directory is not None else BarCache.default()).expanduser()
+    if not (place / "index" / "cache.db").exists():
+        raise InvalidParameter(f"there is no cache at {place}", "name its folder with --dir, or run `toolkit fetch` first")
+    return BarCache(place)
 
 
 def stats(cache: BarCache) -> int:
@@ -96,19 +107,19 @@ def taken_out(cache: BarCache, args: argparse.Namespace) -> int:
     """Writes stored bars for other tools; nothing is fetched."""
     if args.target is None or not args.symbols:
         raise InvalidParameter("export needs a target and symbols", "write e.g. toolkit cache export prices.csv AAPL")
-    bars = stored(cache, args.symbols, args.source, args.interval, SystemClock())
-    if any(args.target.name.endswith(suffix) for suffix in KINDS):
-        print(f"{len(bars):,} bars of {len(bars.symbols)} symbols in {export(bars, args.target)}")
-    else:
-        paths = export_folder(bars, args.target, args.kind)
-        print(f"{len(bars):,} bars of {len(bars.symbols)} symbols in {paths[0].parent}")
+    table = any(args.target.name.endswith(suffix) for suffix in KINDS)
+    if args.target.suffix and not table:
+        raise InvalidParameter(f"target {args.target} ends in none of {', '.join(KINDS)}", "or name a folder, without a dot")
+    source = source_of(args.source)
+    source.meter.allow(0)
+    try:
+        bars = MarketData(source, cache).bars(args.symbols, interval=args.interval)
+    except BudgetSpent as error:
+        cure = f"run `toolkit fetch {' '.join(args.symbols)} --source {args.source}` first"
+        raise DataUnavailable(f"{', '.join(args.symbols)} of {args.source} are not in the cache", cure) from error
+    place = export(bars, args.target) if table else export_folder(bars, args.target, args.kind)[0].parent
+    print(f"{len(bars):,} bars of {len(bars.symbols)} symbols in {place}")
     for issue in bars.issues:
-        print(f"note: {issue}", file=sys.stderr)
+        said = "not in the cache" if issue.code == BudgetSpent.code else issue.message.partition("; newer")[0]
+        print(f"note: {issue.symbol}: {said}", file=sys.stderr)
     return 0 if len(bars.symbols) == len(args.symbols) else 1
-
-
-def stored(cache: BarCache, symbols: list[str], source: str, interval: str, clock: Clock) -> Bars:
-    """What the cache has of `symbols`, however old."""
-    chosen = source_of(source)
-    chosen.meter.allow(0)
-    return MarketData(chosen, cache, clock).bars(symbols, interval=interval)

@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("symbols", nargs="+", metavar="SYMBOL", help="what to fetch, e.g. AAPL")
     parser.add_argument("--source", default="sample", help="where bars come from, see below (default: sample)")
     parser.add_argument("--interval", default="1d", help="1m 2m 5m 15m 30m 1h, 1d (default), 1wk or 1mo")
-    parser.add_argument("--start", metavar="DATE", help="first session shown, e.g. 2012-01-03")
+    parser.add_argument("--start", metavar="DATE", help="first session shown, e.g. 2012-01-03; what is stored is all there is")
     parser.add_argument("--end", metavar="DATE", help="last session shown")
     parser.add_argument("--dir", type=Path, metavar="DIR", help="folder of the cache (default: the user's cache folder)")
 
@@ -41,8 +41,8 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def table(bars: Bars) -> list[str]:
-    """Bars, first and last session and last close of each symbol, a line each."""
-    lines = [f"{'symbol':<10}{'bars':>7}  {'first':<12}{'last':<12}{'close':>12}"]
+    """Bars, first and last session and last close as traded of each symbol, a line each; then what is to be noted."""
+    lines = [f"{'symbol':<10}{'bars':>7}  {'first':<12}{'last':<12}{'traded at':>12}"]
     for symbol in bars.symbols:
         close = bars.traded_frame("close")[symbol].dropna()
         if len(close):
@@ -50,5 +50,5 @@ def table(bars: Bars) -> list[str]:
             lines.append(f"{symbol:<10}{len(close):>7}  {span}")
         else:
             lines.append(f"{symbol:<10}{0:>7}  no bar in the range")
-    lines += [f"{issue.symbol:<10}{issue.code:>7}" for issue in bars.issues if issue.symbol not in bars.symbols]
+    lines += [f"note: {issue}" for issue in bars.issues]
     return lines

@@ -74,7 +74,23 @@ def checked_range(
     return first, last
 
 
-def empty(symbols: Sequence[str], first: object, last: object, now: pd.Timestamp) -> DataUnavailable:
-    """The error of a range without a bar."""
+def checked_instant(name: str, time: pd.Timestamp | str) -> pd.Timestamp:
+    """The instant in UTC; raises InvalidParameter for what is none, or has no time zone."""
+    cure = f"pass e.g. {name}='2026-11-20T21:00Z'"
+    try:
+        instant = pd.Timestamp(time)
+    except (ValueError, TypeError) as error:
+        raise InvalidParameter(f"{name} is {time!r}, which is no time", cure) from error
+    if instant is pd.NaT or instant.tzinfo is None:
+        raise InvalidParameter(f"{name} is {time!r}, which has no time zone", cure)
+    return instant.tz_convert("UTC")
+
+
+def empty(
+    symbols: Sequence[str], first: object, last: object, now: pd.Timestamp, whole: Bars
+) -> DataUnavailable:  # fmt: skip
+    """The error of a range without a bar, which says where `whole` has some."""
     span = f"from {str(first)[:10] if first else 'the beginning'} to {str(last)[:10] if last else 'now'}"
-    return EmptyRange(f"{', '.join(symbols[:8])}: no bar {span} is known at {now}", "widen the range")
+    what = f"{', '.join(symbols[:8])}: no bar {span} is known at {now:%Y-%m-%d %H:%M} UTC"
+    have = f"there are bars from {whole.index[0]:%Y-%m-%d} to {whole.index[-1]:%Y-%m-%d}" if len(whole) else "there are no bars"
+    return EmptyRange(what, f"widen the range: {have}")

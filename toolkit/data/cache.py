@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import shutil
 import threading
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
@@ -40,7 +42,7 @@ class BarCache:
     def __init__(
         self, directory: Path | str | None = None, quota: float | None = None, readonly: bool = False
     ) -> None:  # fmt: skip
-        self.directory = Path(directory or Path(platformdirs.user_cache_dir("toolkit")) / "bars").expanduser().absolute()
+        self.directory = Path(directory or self.default()).expanduser().absolute()
         self.quota = quota
         self._records: dict[str, Freshness] = {}
         self._lock = threading.RLock()
@@ -50,6 +52,12 @@ class BarCache:
         if not readonly:
             self._prepare()
         self._index = Index(self.directory, readonly)
+        atexit.register(_flushed, weakref.ref(self))
+
+    @staticmethod
+    def default() -> Path:
+        """In the user's cache folder."""
+        return Path(platformdirs.user_cache_dir("toolkit")) / "bars"
 
     def _prepare(self) -> None:
         try:
@@ -190,11 +198,10 @@ class BarCache:
         found = {what: self._index.get("count:" + what) for what in self._counts}
         return {what: count if isinstance(count, int) else 0 for what, count in found.items()}
 
-    def clear(self, bars: bool = False, beginning: str = "", trash: bool = False) -> None:
+    def clear(self, bars: bool = False, beginning: str = "") -> None:
         """Forget memory and freshness of all names with this `beginning`; with `bars`, move their files to a trash folder.
 
-        Everything goes, planted keys too, where no beginning is given. With `trash`, what lies in the trash, in quarantine and
-        in panels is removed for good: only that makes room.
+        Everything goes, planted keys too, where no beginning is given.
         """
         if self.readonly:
             what = f"cache folder {self.directory} was opened read-only"
@@ -207,9 +214,15 @@ class BarCache:
             else:
                 kinds = ("fresh:", "bars:", "was:") if bars else ("fresh:",)
                 self._index.delete(self._index.keys(*(kind + beginning for kind in kinds)), trash=bars)
-        for place in ("trash", "quarantine", "panels") if trash else ():
-            shutil.rmtree(self.directory / place, ignore_errors=True)
         folder.keep_reserve(self.directory)
+
+    def empty_trash(self) -> int:
+        """Bytes of trash, quarantine and panels, which are removed for good: only that makes room."""
+        places = [self.directory / place for place in ("trash", "quarantine", "panels")]
+        removed = sum(map(folder.size, places))
+        for place in places:
+            shutil.rmtree(place, ignore_errors=True)
+        return removed
 
     def verify(self) -> dict[str, str]:
         """Compare every checksum again: key of each value that is corrupt, with what is wrong. It is set aside."""
@@ -232,3 +245,9 @@ class BarCache:
         """Write the counts and close the index of this thread; arrays that were handed out stay valid."""
         self.flush()
         self._index.close()
+
+
+def _flushed(cache: weakref.ref[BarCache]) -> None:
+    """The counts of a process that ends are not lost."""
+    if (living := cache()) is not None and living.directory.is_dir():
+        living.flush()

@@ -11,10 +11,10 @@ from dataclasses import replace
 import pandas as pd
 
 from toolkit.data.adjust import ANCHOR
-from toolkit.data.arguments import checked_anchor, checked_count, checked_range, checked_ttl, cut, empty
+from toolkit.data.arguments import checked_anchor, checked_count, checked_instant, checked_range, checked_ttl, cut, empty
 from toolkit.data.bars import Bars, Issue
 from toolkit.data.cache import BarCache
-from toolkit.data.clock import Clock, SystemClock, utc
+from toolkit.data.clock import Clock, SystemClock
 from toolkit.data.fetch import in_parallel
 from toolkit.data.intervals import DAILY, RESAMPLED, checked_interval
 from toolkit.data.journal import as_it_was
@@ -23,7 +23,7 @@ from toolkit.data.renewal import Renewal
 from toolkit.data.resample import resampled
 from toolkit.data.series import Series, aligned, laid_out
 from toolkit.data.sources import BatchSource, Source
-from toolkit.data.sources.sample import SampleSource
+from toolkit.data.sources.named import source_of
 from toolkit.data.store import Damaged, Served, Store
 from toolkit.data.symbols import checked_symbols
 from toolkit.errors import (
@@ -37,17 +37,17 @@ log = logging.getLogger(__name__)
 
 
 class MarketData:
-    """Bars of a `source` through a cache; what is known at the clock's instant, never more. Safe for threads.
+    """Bars of a `source`, or of its name, through a cache; what is known at the clock's instant, never more.
 
     Freshness is judged at `clock.horizon()`, so that a replay fetches once; `ttl` (seconds) overrides it. Missing symbols
     are fetched by `n_jobs` threads. `max_size` assembled Bars stay in memory. `anchor` must lie in the past. Where the
     source's meter refuses more requests, `past_budget` says whether stored bars are served ("stale") or BudgetSpent is
-    raised ("refuse").
+    raised ("refuse"). Safe for threads.
     """
 
     def __init__(
         self,
-        source: Source | None = None,
+        source: Source | str | None = None,
         cache: BarCache | None = None,
         clock: Clock | None = None,
         n_jobs: int = 8,
@@ -56,7 +56,7 @@ class MarketData:
         anchor: pd.Timestamp | str = ANCHOR,
         past_budget: str = "stale",
     ) -> None:
-        self.source: Source = SampleSource() if source is None else source
+        self.source: Source = source_of(source or "sample") if source is None or isinstance(source, str) else source
         self.cache = cache if cache is not None else BarCache()
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.n_jobs, self.max_size = checked_count("n_jobs", n_jobs), checked_count("max_size", max_size)
@@ -88,11 +88,11 @@ class MarketData:
         wanted = checked_symbols(symbols)
         first, last = checked_range(start, end)
         life, now = self.ttl if ttl is None else checked_ttl(ttl), self.clock.now()
-        now = now if as_of is None else min(now, utc(as_of))
+        now = now if as_of is None else min(now, checked_instant("as_of", as_of))
         served, failed, whole = self._found(wanted, checked_interval(interval), first, life, None if as_of is None else now)
         bars = cut(whole, None, last, now)
         if len(bars) == 0:
-            raise empty(wanted, first, last, now)
+            raise empty(wanted, first, last, now, whole)
         issues = [Issue(error.code, symbol, str(error)) for symbol, error in failed.items()]
         issues += [issue for each in served.values() for issue in each.issues]
         return replace(bars, issues=(*bars.issues, *issues)) if issues else bars
@@ -189,7 +189,7 @@ class MarketData:
             if isinstance(error, BudgetSpent) and self.past_budget == "refuse":
                 raise error
         lost = [str(error) for error in failed.values()]
-        if lost:
+        if lost and len(lost) < asked:
             log.warning("no bars for %d of %d symbols: %s", len(lost), asked, "; ".join(lost))
 
     def _horizon(self) -> pd.Timestamp:
@@ -244,11 +244,15 @@ class MarketData:
         return several
 
     def _past(self, served: dict[str, Served], interval: str, time: pd.Timestamp) -> Bars:
-        several = []
+        several, early = [], []
         for series in self._loaded(served, interval):
-            entries = self._store.journal(series.history.symbol, interval, series.journal)
-            several.append(as_it_was(series, entries, time))
-        return aligned(several, self.source.delay, self.anchor)
+            symbol = series.history.symbol
+            several.append(as_it_was(series, self._store.journal(symbol, interval, series.journal), time))
+            if time < series.since:
+                message = f"nothing was stored before {series.since:%Y-%m-%d %H:%M} UTC; shown as it was then"
+                early.append(Issue("NOT_YET_STORED", symbol, message))
+        bars = aligned(several, self.source.delay, self.anchor)
+        return replace(bars, issues=(*bars.issues, *early))
 
     def stats(self) -> dict[str, float]:
         """Counts by symbol asked for: hits, misses (stale among them), unknown; api_calls; hit_rate, miss_rate as fractions."""

@@ -152,7 +152,9 @@ class Renewal:
         if series is None:
             past = self._store.remains(symbol, self._interval)
             new = self._recorded(reply, past[-1].meta["revision"] + 1 if past else 0, self._now)
-            return replace(new, journal=len(past)) if isinstance(new, Series) else new
+            if past and isinstance(new, Series):
+                return replace(new, journal=len(past), since=pd.Timestamp(past[0].meta["since"]))
+            return new
         revision = series.provenance.revision
         if series.settled == 0:
             return self._recorded(reply, revision, self._now)
@@ -187,7 +189,7 @@ class Renewal:
         record = self._store.record(symbol, self._interval)
         history, exchange = series.history, Calendar(series.history.calendar)
         misses = 0 if record is None else record.misses
-        series = series if stored is None else replace(series, journal=stored.journal)
+        series = series if stored is None else replace(series, journal=stored.journal, since=stored.since)
         fresh = freshness(
             history.labels[-1], self._now, exchange, self._source.delay, self._interval, misses, history.last
         )  # fmt: skip

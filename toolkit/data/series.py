@@ -20,18 +20,16 @@ from toolkit.data.intervals import DAILY, parts_of
 from toolkit.data.sources import History, Source
 from toolkit.errors import DataUnavailable, MixedBars
 
-OVERLAP = 5
+OVERLAP, KEPT, LONG_AGO = 5, "NO_LONGER_SERVED", "1970-01-01T00:00Z"
 # Sources serve split-adjusted single precision: agreement is a hundredth of a cent plus this fraction.
 ROUNDING, TOLERANCE = 1e-4, 2e-4
-KEPT = "NO_LONGER_SERVED"
-LONG_AGO = "1970-01-01T00:00Z"
 
 
 @dataclass(frozen=True)
 class Series:
     """A history with its provenance; its first `settled` bars were final when fetched and are not replaced singly.
 
-    At `audited_at` all of it was compared with the source's; `journal` counts what was superseded in it so far.
+    At `audited_at` all of it was compared with the source's; `journal` counts what was superseded in it `since` its start.
     """
 
     history: History
@@ -41,6 +39,7 @@ class Series:
     audited_at: pd.Timestamp
     version: str = ""
     journal: int = 0
+    since: pd.Timestamp = pd.NaT
 
 
 def recorded(
@@ -52,11 +51,11 @@ def recorded(
     inside = at >= 0
     labels, at = history.labels[inside], at[inside]
     known, final = complete(labels, now, calendar, source.delay, interval)
-    future = calendar.opens[at] > utc64(now)
+    future = calendar.opens[at] > utc64(now) + np.timedelta64(2, "D")  # the next session may have been asked for
     if not known.any():
         what = f"{history.symbol}: {source.name} has no complete bar yet"
         raise DataUnavailable(what, "ask again later", symbol=history.symbol)
-    issues = list(history.issues)
+    issues = [*history.issues]
     if len(labels) < len(history.labels):
         strange = history.labels[~inside]
         message = f"{len(strange)} bars outside of sessions dropped: {str(strange[0])[:16]}"
@@ -93,6 +92,7 @@ def columns_of(series: Series, rows: slice = slice(None)) -> tuple[dict[str, np.
         "settled_until": int(history.labels[series.settled - 1].astype("i8")) if series.settled else 0,
         "version": series.version,
         "journal": series.journal,
+        "since": (series.provenance.fetched_at if series.since is pd.NaT else series.since).isoformat(),
         "issues": [[issue.code, issue.message] for issue in history.issues],
     }
     return columns, meta
@@ -129,6 +129,7 @@ def series_of(files: Sequence[ColumnFile]) -> Series:
         pd.Timestamp(meta["audited_at"] if len(labels) == meta["rows"] else LONG_AGO),
         meta["version"],
         meta["journal"],
+        pd.Timestamp(meta["since"]),
     )
 
 
@@ -293,7 +294,6 @@ def laid_out(
 
 def at_opens(events: np.ndarray, calendar: Calendar) -> np.ndarray:
     """The actions, dated by the opening instants of their sessions, as intraday bars are labelled."""
-    moved = events.copy()
-    at = np.searchsorted(calendar.sessions, events["date"])
+    moved, at = events.copy(), np.searchsorted(calendar.sessions, events["date"])
     moved["date"] = calendar.opens[np.minimum(at, len(calendar.opens) - 1)]
     return moved

@@ -106,7 +106,9 @@ class Store:
         unsaved = name in self._kept  # then `stored` was never on disk: all parts are written, over what lies there
         if unsaved:
             stored = self.on_disk(symbol, series.interval)
-            series = replace(series, journal=0 if stored is None else stored.journal)
+            series = (
+                replace(series, journal=0) if stored is None else replace(series, journal=stored.journal, since=stored.since)
+            )
         entry = None if stored is None else superseded(stored, series, self.source.delay)
         if entry is not None:
             series = replace(series, journal=entry[0] + 1)
