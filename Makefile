@@ -4,7 +4,7 @@ UV := $(shell command -v uv 2>/dev/null)
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
-.PHONY: help paper test test-unpinned lint lab notebooks bench clean
+.PHONY: help paper test test-unpinned soak lint lab notebooks bench clean
 
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -41,8 +41,11 @@ notebooks: .venv/ok  ## run the notebooks afresh and keep clean outputs for a co
 	$(BIN)/python -m toolkit run --in-place $(NOTEBOOKS)
 	$(BIN)/nbstripout --keep-output --keep-count --keep-id $(NOTEBOOKS)
 
-bench: .venv/ok  ## measure against the references, side by side
-	$(BIN)/python -m benchmarks.cycle
+soak: .venv/ok   ## the campaigns against the cache whole: corruption, kills, a full disk, crowds, Ctrl-C
+	$(BIN)/python -m tests.campaigns
+
+bench: .venv/ok  ## measure against the references, side by side (peers: pip install -e '.[bench]')
+	status=0; for each in cycle data; do $(BIN)/python -m benchmarks.$$each || status=1; done; exit $$status
 
 clean:           ## remove the virtual environment, caches and runs/; state/ (your accounts) stays
 	rm -rf .venv runs *.egg-info .pytest_cache .mypy_cache .ruff_cache

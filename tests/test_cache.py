@@ -196,3 +196,10 @@ def test_a_folder_without_the_right_to_write_is_opened_read_only():
         for path in [Path(folder), *Path(folder).rglob("*")]:
             path.chmod(0o755)
     assert run.stdout.split() == ["True", "['a']", "1"], run.stderr
+
+
+def test_a_file_of_another_version_of_the_toolkit_is_set_aside(tmp_path):
+    cache = BarCache(tmp_path)
+    cache.put(NAME, record(), {"": (columns(), {"schema": 1})})
+    assert cache.files(NAME) == () and cache.files(NAME) == ()
+    assert len(list((tmp_path / "quarantine").iterdir())) == 1 and cache.stats()["corrupt"] == 1

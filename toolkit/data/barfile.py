@@ -28,6 +28,7 @@ FRONT = 32
 ALIGN = 64
 KINDS = ("<f8", "<i8", "<M8[ns]")
 
+REMEMBERED = 50_000
 # Headers of the files whose checksum this process has compared, by (path, inode, size, time of change).
 _verified: dict[tuple[str, int, int, int], dict[str, Any]] = {}
 
@@ -90,6 +91,8 @@ def read(path: Path | str, *, again: bool = False) -> ColumnFile:
     found = None if again else _verified.get(seen)
     if found is None:
         _verify(path, content)
+        if len(_verified) >= REMEMBERED:
+            _verified.clear()
         found = _verified[seen] = _header(path, content)
     base = found["base"]
     columns = {name: _view(content, base + offset, kind, shape) for name, kind, offset, shape in found["columns"]}

@@ -26,6 +26,7 @@ from toolkit.errors import CacheUnusable, CorruptValue
 
 log = logging.getLogger(__name__)
 
+SCHEMA = 2  # of the headers and columns in value files
 FLUSH_EVERY = 512  # counts are added to the index once in so many
 
 Columns = Mapping[str, np.ndarray]
@@ -105,8 +106,10 @@ class BarCache:
         if isinstance(file, ColumnFile):
             with contextlib.suppress(KeyError, TypeError):
                 if folder.key_of(file.meta) == key:
-                    return file
-        self._index.drop(key, "it belongs to something else")
+                    if file.meta.get("schema") == SCHEMA:
+                        return file
+                    folder.move(Path(file.path), self.directory / "quarantine")
+        self._index.drop(key, "it belongs to something else, or to another version of the toolkit")
         return None
 
     # ------------------------------------------------------------------------------------------------------- writing
@@ -126,7 +129,15 @@ class BarCache:
             values["was", f"{journal[0]:06d}"] = journal[1:]
         files = {}
         for (kind, part), (columns, meta) in values.items():
-            own = {"version": "0", **meta, "kind": kind, "name": name, "part": part, "record": sealed(record, name)}
+            own = {
+                "version": "0",
+                "schema": SCHEMA,
+                **meta,
+                "kind": kind,
+                "name": name,
+                "part": part,
+                "record": sealed(record, name),
+            }
             files[folder.key_of(own)] = barfile.encoded(columns, own)
         self._check_quota(sum(map(len, files.values())))
         self._index.commit(files, {"fresh:" + name: sealed(record, name)})
@@ -174,15 +185,15 @@ class BarCache:
 
     def _counted(self, what: str) -> None:
         self._counts[what] += 1
-        if sum(self._counts.values()) - sum(self._flushed.values()) >= FLUSH_EVERY:
-            self.flush()
+        if what == "writes" and sum(self._counts.values()) - sum(self._flushed.values()) >= FLUSH_EVERY:
+            self.flush()  # never by a reader, who would wait for a writer
 
     def flush(self) -> None:
         """Add this process's counts to the totals in the index."""
         with self._lock:
             counts = self.stats()
-            more = {"count:" + what: count - self._flushed[what] for what, count in counts.items()}
-            if any(more.values()) and not self.readonly:
+            more = {"count:" + what: more for what, count in counts.items() if (more := count - self._flushed[what])}
+            if more and not self.readonly:
                 with contextlib.suppress(CacheUnusable):  # counts are no reason to fail
                     self._index.add(more)
                     self._flushed = counts

@@ -92,6 +92,12 @@ class Calendar:
         close = self.closes[self.sessions_of(labels, interval)]
         return close if interval == DAILY else np.minimum(labels + length(interval), close)
 
+    def at_opens(self, events: np.ndarray) -> np.ndarray:
+        """`events` with their `date` (sessions) replaced by the opening instants, as intraday bars are labelled."""
+        moved, at = events.copy(), np.searchsorted(self.sessions, events["date"])
+        moved["date"] = self.opens[np.minimum(at, len(self.opens) - 1)]
+        return moved
+
     def positions(self, dates: np.ndarray) -> np.ndarray:
         """Positions of `dates` (M8[ns]) among the sessions; -1 for a date that is no session."""
         at = np.searchsorted(self.sessions, dates)

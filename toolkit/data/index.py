@@ -30,7 +30,7 @@ BUSY = 5.0  # seconds that a write waits for other writers
 # What diskcache raises for a row of which bytes were changed by accident.
 UNREADABLE = (UnsafeValue, ValueError, TypeError, OverflowError, KeyError, MemoryError, AttributeError)
 # What SQLite says of a sound index that cannot be used now; anything else means that it is broken.
-PASSING = ("locked", "busy", "full", "readonly", "unable to open", "interrupted")
+PASSING = ("locked", "busy", "full", "readonly", "unable to open", "interrupted", "disk I/O")
 
 Value = str | int | ColumnFile
 Result = TypeVar("Result")

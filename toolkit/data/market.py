@@ -21,7 +21,7 @@ from toolkit.data.journal import as_it_was
 from toolkit.data.panel import FROM_SYMBOLS, open_panel, panel_path, store_panel
 from toolkit.data.renewal import Renewal
 from toolkit.data.resample import resampled
-from toolkit.data.series import Series, aligned, laid_out
+from toolkit.data.series import Series, aligned, in_memory, laid_out
 from toolkit.data.sources import BatchSource, Source
 from toolkit.data.sources.named import source_of
 from toolkit.data.store import Damaged, Served, Store
@@ -34,6 +34,8 @@ from toolkit.errors import (
 )
 
 log = logging.getLogger(__name__)
+
+MANY = 200  # each map holds a file open, and a process may have a thousand of them
 
 
 class MarketData:
@@ -236,7 +238,8 @@ class MarketData:
         several, damaged = [], None
         for symbol, each in served.items():
             try:
-                several.append(each.series or self._store.series(symbol, interval, each.parts, each.version))
+                series = each.series or self._store.series(symbol, interval, each.parts, each.version)
+                several.append(series if len(served) <= MANY else in_memory(series))
             except Damaged as error:
                 damaged = error
         if damaged is not None:

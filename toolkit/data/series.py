@@ -139,6 +139,12 @@ def _history(labels: np.ndarray, traded: np.ndarray, columns: Mapping[str, np.nd
     return History(meta["symbol"], labels, traded, events_in(columns), meta["calendar"], meta["currency"], issues, last)
 
 
+def in_memory(series: Series) -> Series:
+    """The series without its maps."""
+    history = series.history
+    return replace(series, history=replace(history, labels=history.labels.copy(), traded=history.traded.copy()))
+
+
 def events_in(columns: Mapping[str, np.ndarray]) -> np.ndarray:
     """The table of actions (EVENT) that lies in these columns."""
     events = np.zeros(len(columns["date"]), EVENT)
@@ -274,7 +280,7 @@ def laid_out(
             index.tz_localize("UTC"),
             pd.Timestamp(calendar.opens[np.searchsorted(calendar.sessions, anchor.to_datetime64())]),
         )
-        events = [at_opens(own, calendar) for own in events]
+        events = [calendar.at_opens(own) for own in events]
     scale, actions = scaled(labels, traded[3], events, pivot)
     return Bars(
         tuple(history.symbol for history in histories),
@@ -290,10 +296,3 @@ def laid_out(
         {series.history.symbol: series.provenance for series in several},
         tuple(issue for history in histories for issue in history.issues),
     )
-
-
-def at_opens(events: np.ndarray, calendar: Calendar) -> np.ndarray:
-    """The actions, dated by the opening instants of their sessions, as intraday bars are labelled."""
-    moved, at = events.copy(), np.searchsorted(calendar.sessions, events["date"])
-    moved["date"] = calendar.opens[np.minimum(at, len(calendar.opens) - 1)]
-    return moved
