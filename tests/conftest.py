@@ -4,10 +4,14 @@ import signal
 
 import numpy as np
 import pandas as pd
+import platformdirs
 import pytest
+from loopback import NOW
+from tape import At, Tape
 
 from toolkit.data import Bars, MarketData, ReplayClock, SampleSource
 from toolkit.data.cache import BarCache
+from toolkit.testing.yahoo_server import YahooServer
 
 SYMBOLS = ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
 
@@ -37,6 +41,27 @@ def values(tmp_path) -> dict:
         "cache": {"directory": str(tmp_path / "cache")},
         "risk": {"max_order_share": 0.25},
     }
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A clock that is moved by hand, a source of random prices that knows it, and a MarketData on an empty cache."""
+    clock = At("2026-11-25 21:30")
+    tape = Tape(clock)
+    return clock, tape, MarketData(tape, BarCache(tmp_path), clock)
+
+
+@pytest.fixture
+def pauses(tmp_path, monkeypatch):
+    """A pause that the servers of one test ask for is none of another's."""
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / "user" / name))
+
+
+@pytest.fixture
+def yahoo(bundled):
+    """The bundled prices on the loopback server."""
+    with YahooServer(bundled, NOW) as server:
+        yield server
 
 
 def random_bars(seed: int, n_symbols: int = 4, n_bars: int = 160, halts: bool = True, actions: bool = True) -> Bars:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tape import NYSE, At, Tape, utc
+from tape import NYSE, At, utc
 
 from toolkit.data import BarCache, MarketData, ReplayClock, SampleSource
 from toolkit.errors import (
@@ -22,13 +22,6 @@ from toolkit.errors import (
 )
 
 SYMBOLS = ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
-
-
-@pytest.fixture
-def world(tmp_path):
-    clock = At("2026-11-25 21:30")
-    tape = Tape(clock)
-    return clock, tape, MarketData(tape, BarCache(tmp_path), clock)
 
 
 def last(bars) -> str:

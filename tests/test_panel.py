@@ -1,20 +1,12 @@
 """The panel: one file for a universe, the same bits as assembling it, and another file as soon as one symbol changes."""
 
 import numpy as np
-import pytest
-from tape import At, Tape, utc
+from tape import utc
 
 from toolkit.data import BarCache, MarketData
 from toolkit.data.panel import open_panel, panel_path, store_panel
 
 UNIVERSE = [f"S{number}" for number in range(20)]
-
-
-@pytest.fixture
-def world(tmp_path):
-    clock = At("2026-11-25 21:30")
-    tape = Tape(clock)
-    return clock, tape, MarketData(tape, BarCache(tmp_path), clock)
 
 
 def again(market):

@@ -17,13 +17,6 @@ from toolkit.errors import BudgetSpent, DataUnavailable, InvalidParameter
 EX = np.datetime64("2026-10-05", "ns")
 
 
-@pytest.fixture
-def world(tmp_path):
-    clock = At("2026-11-25 21:30")
-    tape = Tape(clock)
-    return clock, tape, MarketData(tape, BarCache(tmp_path), clock)
-
-
 def again(world) -> MarketData:
     """After a restart: nothing is left in memory."""
     clock, tape, market = world

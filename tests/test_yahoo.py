@@ -8,7 +8,6 @@ from email.utils import format_datetime
 
 import numpy as np
 import pandas as pd
-import platformdirs
 import pytest
 import yfinance
 from loopback import NOW, SYMBOLS, ask, minute_bars, patient
@@ -19,23 +18,13 @@ from toolkit.data.sources.yahoo import YahooSource
 from toolkit.errors import BudgetSpent, DataUnavailable, InvalidParameter, UnknownSymbol
 from toolkit.testing.yahoo_server import LoopbackSession, SkippingClock, YahooServer
 
+pytestmark = pytest.mark.usefixtures("pauses")
+
 
 @pytest.fixture(scope="module", autouse=True)
 def cookies(tmp_path_factory):
     """What yfinance keeps between processes lies elsewhere than the user's."""
     yfinance.set_tz_cache_location(str(tmp_path_factory.mktemp("yfinance")))
-
-
-@pytest.fixture(autouse=True)
-def pauses(tmp_path, monkeypatch):
-    """A pause that the servers of one test ask for is none of another's."""
-    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / "user" / name))
-
-
-@pytest.fixture
-def yahoo(bundled):
-    with YahooServer(bundled, NOW) as server:
-        yield server
 
 
 # --- the wire

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pandas as pd
-import platformdirs
 import pytest
 from loopback import NOW, SYMBOLS, TODAY, ask, minute_bars, patient
 
@@ -16,17 +15,7 @@ from toolkit.errors import DataUnavailable, InvalidParameter
 from toolkit.testing.yahoo_chart import acted
 from toolkit.testing.yahoo_server import SkippingClock, YahooServer
 
-
-@pytest.fixture(autouse=True)
-def pauses(tmp_path, monkeypatch):
-    """A pause that the servers of one test ask for is none of another's."""
-    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / "user" / name))
-
-
-@pytest.fixture
-def yahoo(bundled):
-    with YahooServer(bundled, NOW) as server:
-        yield server
+pytestmark = pytest.mark.usefixtures("pauses")
 
 
 def market_of(close, ratio: float, at: int, dividends=(0.0, 0.0)) -> Bars:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from toolkit.errors import InvalidParameter
 
-DAILY = "1d"
+DAILY, FIRST_YEAR = "1d", 1990
 INTRADAY = ("1m", "2m", "5m", "15m", "30m", "1h")
 RESAMPLED = {"1wk": "W", "1mo": "M"}
 """Intervals made from daily bars, with the period of numpy that they fill."""
@@ -40,6 +40,6 @@ def parts_of(labels: np.ndarray, interval: str) -> dict[str, slice]:
     return {str(years[first]): slice(first, last) for first, last in zip(cuts, cuts[1:])}
 
 
-def possible_parts(interval: str, beginning: int, end: int) -> tuple[str, ...]:
-    """Names of all parts that bars from the year `beginning` to the year `end` could have."""
-    return ("",) if interval == DAILY else tuple(str(year) for year in range(beginning, end + 1))
+def possible_parts(interval: str, last_year: int) -> tuple[str, ...]:
+    """Names of all parts that bars up to `last_year` could have."""
+    return ("",) if interval == DAILY else tuple(str(year) for year in range(FIRST_YEAR, last_year + 1))

@@ -18,15 +18,8 @@ from toolkit.data.clock import SystemClock
 from toolkit.data.fetch import asked
 from toolkit.data.freshness import MISSING, UNKNOWN, Freshness, audit_due, freshness, unknown
 from toolkit.data.intervals import DAILY, parts_of
-from toolkit.data.series import (
-    Series,
-    check_whole,
-    joined,
-    recorded,
-    replaced,
-    shortened,
-    tail_start,
-)
+from toolkit.data.joining import check_whole, joined, replaced, shortened, tail_start
+from toolkit.data.series import Series, recorded
 from toolkit.data.sources import History
 from toolkit.data.store import Served, Store
 from toolkit.errors import BudgetSpent, ToolkitError, UnknownSymbol
@@ -114,7 +107,7 @@ class Renewal:
         kept, _ = self._store.kept(symbol, self._interval)
         if kept is not None:
             return kept
-        series = self._store.on_disk(symbol, self._interval)
+        series = self._store.on_disk(symbol, self._interval, self._end.year)
         if series is not None and series.provenance.fetched_at > self._now and self._live:
             return shortened(series, self._now, self._source.delay)  # of a clock that was ahead
         return series

@@ -6,6 +6,8 @@ import logging
 from dataclasses import replace
 from typing import NamedTuple
 
+import pandas as pd
+
 from toolkit.data.barfile import ColumnFile
 from toolkit.data.bars import Issue
 from toolkit.data.cache import BarCache
@@ -78,10 +80,10 @@ class Store:
         what = f"{symbol}: the files of version {version} are not all in the cache"
         raise Damaged(what, "ask again: it is fetched anew", symbol=symbol)
 
-    def on_disk(self, symbol: str, interval: str) -> Series | None:
-        """What is stored of the symbol, by its record or, without one, by the names that its parts may have."""
+    def on_disk(self, symbol: str, interval: str, last_year: int) -> Series | None:
+        """What is stored of the symbol, by its record or, without one, by the names that parts up to `last_year` have."""
         record = self.cache.record(self.name(symbol, interval))
-        parts = record.parts if record is not None and record.version else possible_parts(interval, 1990, 2200)
+        parts = record.parts if record is not None and record.version else possible_parts(interval, last_year)
         files = self.files(symbol, interval, parts)
         return series_of(files) if files else None
 
@@ -105,10 +107,9 @@ class Store:
         name = self.name(symbol, series.interval)
         unsaved = name in self._kept  # then `stored` was never on disk: all parts are written, over what lies there
         if unsaved:
-            stored = self.on_disk(symbol, series.interval)
-            series = (
-                replace(series, journal=0) if stored is None else replace(series, journal=stored.journal, since=stored.since)
-            )
+            stored = self.on_disk(symbol, series.interval, record.fetched_at.year + 1)
+            journal, since = (0, pd.NaT) if stored is None else (stored.journal, stored.since)
+            series = replace(series, journal=journal, since=since)
         entry = None if stored is None else superseded(stored, series, self.source.delay)
         if entry is not None:
             series = replace(series, journal=entry[0] + 1)
