@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from references import TABLE, bars_of
+from references import TABLE, One, bars_of
 
 from conftest import random_bars
 from toolkit.errors import InvalidParameter, InvalidWindow
@@ -46,8 +46,8 @@ def test_an_indicator_is_the_quantity_that_others_compute(name, reference, bundl
     case, bars = TABLE[name], bundled.tail(900)
     outputs = case.ours(bars)
     for symbol in bars.symbols:
-        frames = [frame[symbol].dropna().to_numpy().copy() for frame in (bars.high, bars.low, bars.close)]
-        expected = case.references[reference](*frames)
+        one = One(*[getattr(bars, field)[symbol].dropna().to_numpy().copy() for field in One._fields])
+        expected = case.references[reference](one)
         assert len(outputs) == len(expected)
         for ours, theirs in zip(outputs, expected):
             atol = case.tolerance * np.nanmax(np.abs(theirs))
@@ -263,7 +263,7 @@ def test_missing_values_of_nullable_types_are_nan():
         (pd.DataFrame([[1.0, 2.0]], columns=["A", "A"]), "two columns 'A'"),
         (pd.Series([1.0, 2.0], index=pd.to_datetime(["2020-01-02", "2020-01-01"])), "not rising"),
         (pd.Series([1.0, 2.0], index=pd.to_datetime(["2020-01-01", "2020-01-01"])), "not rising"),
-        (np.array([1.0, 2.0]), "close is a ndarray"),
+        (np.ones((2, 2, 2)), "close has 3 dimensions"),
         ([1.0, 2.0], "close is a list"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -5,7 +5,7 @@ import pytest
 
 from toolkit.kernels import account as step
 from toolkit.kernels.account import UNIT
-from toolkit.kernels.jit import MONEY
+from toolkit.kernels.jit import EXACT
 from toolkit.kernels.portfolio import walk
 
 NO_ACTIONS = np.zeros(0, step.action_t)
@@ -170,4 +170,4 @@ def test_what_cannot_be_compared_is_not_bought(bad):
 def test_each_entry_is_compiled_once_and_never_allocates():
     run([10, 11], [10, 11], [1, 1])
     assert len(walk.signatures) == 1
-    assert MONEY["_nrt"] is False
+    assert EXACT["_nrt"] is False

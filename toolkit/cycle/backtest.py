@@ -16,7 +16,7 @@ from toolkit.execution.orders import micro_cash
 from toolkit.kernels.account import DIVIDEND, FILLED, SPLIT, UNIT, Rules, new_book
 from toolkit.kernels.portfolio import walk
 from toolkit.risk.sizing import check_weights, equal_weight
-from toolkit.signals.memory import scored
+from toolkit.signals.generator import scored
 from toolkit.signals.strategies import strategy_name
 
 Sizing = Callable[[pd.DataFrame, Bars], pd.DataFrame]

@@ -39,7 +39,7 @@ from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
 from toolkit.risk import sizing as sizings
 from toolkit.risk.sizing import check_weights
-from toolkit.signals.memory import SignalGenerator
+from toolkit.signals.generator import SignalGenerator
 from toolkit.signals.strategies import trend_and_rsi
 
 log = logging.getLogger(__name__)

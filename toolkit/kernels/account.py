@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from toolkit.kernels.jit import MONEY, compiled
+from toolkit.kernels.jit import EXACT, compiled, inline
 
 UNIT = 1_000_000
 LARGEST = 2.0**62  # micro-shares: beyond it a quantity would overflow
@@ -80,34 +80,31 @@ def new_book(n_symbols: int, cash: float, records: int = 0) -> Book:
     return book
 
 
-ACT = {**MONEY, "forceinline": True}
-
-
-@compiled(**ACT)
+@inline
 def micro(x):
     """The one rounding: to the nearest micro-unit, ties to even."""
     return np.int64(np.rint(x))
 
 
-@compiled(**ACT)
+@inline
 def lots(x, lot):
     """Whole lots in x micro-shares, towards zero."""
     return np.int64(x) if lot == 1 else np.int64(x / lot) * lot
 
 
-@compiled(**ACT)
+@inline
 def worse(price, side, rules):
     return price * (1.0 + side * rules.slippage)
 
 
-@compiled(**ACT)
+@inline
 def commission(shares, price, rules):
     """Micro-dollars for `shares` micro-shares at `price`."""
     by_share, floor = rules.per_share * shares, rules.minimum * UNIT
     return micro((by_share if by_share > floor else floor) + rules.fee * (shares * price))
 
 
-@compiled(**ACT)
+@inline
 def affordable(room, price, rules):
     """Most lots whose price and commission fit into `room` micro-dollars: max(a, b) fits when a and b both do."""
     unit = price * (1.0 + rules.fee)
@@ -117,7 +114,7 @@ def affordable(room, price, rules):
     return lots(some, rules.lot) if some > 0.0 else np.int64(0)
 
 
-@compiled(**ACT)
+@inline
 def room_for(most, room, lot):
     """At most `most`, and the whole lots in `room` where it is less; nothing where `room` is NaN or negative."""
     if most <= room:
@@ -125,7 +122,7 @@ def room_for(most, room, lot):
     return lots(room, lot) if room > 0.0 else np.int64(0)
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def allowed(wanted, held, price, gross, cash, equity, rules):
     """Micro-shares of a purchase that the limits carry, and the limit that cut it (WITHIN if none did).
 

@@ -9,20 +9,25 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numba
 import platformdirs
+from numba.core import types
+
+from toolkit.kernels.lanes import lanes
 
 log = logging.getLogger(__name__)
 
-# No flag that drops NaN or reorders sums: contraction to a fused multiply-add and the sign of zero only.
-NUMERIC: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "nsz"}, "nogil": True}
-# Money: no contraction, since it would round differently after inlining. Without `_nrt` (reference counts) a bar costs
-# nanoseconds instead of microseconds, and a kernel that allocates does not compile.
-MONEY: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
+# No fastmath, not even contraction: it would round differently after inlining, so that a backtest would part from paper, and
+# a stream from its batch. Without `_nrt` (reference counts) a bar costs nanoseconds instead of microseconds, and a kernel
+# that allocates does not compile.
+EXACT: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
+INLINE: dict[str, Any] = {**EXACT, "forceinline": True}
 
 
 def source_hash(folder: Path) -> str:
@@ -48,15 +53,60 @@ def cache_folder() -> str:
 FOLDER = cache_folder()
 
 
+@contextmanager
+def kept() -> Iterator[None]:
+    """Numba keeps the machine code of what is declared inside in the folder of exactly these sources."""
+    settings: Any = numba.config
+    before, settings.CACHE_DIR = settings.CACHE_DIR, FOLDER
+    try:
+        yield
+    finally:
+        settings.CACHE_DIR = before
+
+
 def compiled(**options: Any) -> Callable[[Callable], Any]:
-    """Decorator: `numba.njit` with `options`, machine code kept in the folder of exactly these sources."""
+    """Decorator: `numba.njit` with `options`, machine code kept."""
 
     def decorate(function: Callable) -> Any:
-        settings: Any = numba.config
-        before, settings.CACHE_DIR = settings.CACHE_DIR, FOLDER
-        try:
+        with kept():
             return numba.njit(cache=True, **options)(function)
-        finally:
-            settings.CACHE_DIR = before
 
     return decorate
+
+
+inline = compiled(**INLINE)  # a part of a kernel: it costs no call
+
+
+class Kernel:
+    """An indicator as a C function of `n` bars, compiled on first use, once for float64 and once for eight lanes.
+
+    The function is written once: `kernel(inputs, outputs, memory, room, parameters, t, n)` where inputs[i] and outputs[i]
+    point to n bars each, memory to `room` items that are carried from call to call (all zero before the first bar),
+    parameters to numbers, and t is the count of bars before. How the n of a history are cut into calls changes no bit.
+    """
+
+    def __init__(self, function: Callable) -> None:
+        self.function, self.name = function, function.__name__
+
+    def address(self, kind: types.Type) -> int:
+        """Where the machine code for items of this kind begins."""
+        return self._single if kind == types.float64 else self._lanes
+
+    @cached_property
+    def _single(self) -> int:
+        return self._compiled(types.float64)
+
+    @cached_property
+    def _lanes(self) -> int:
+        return self._compiled(lanes)
+
+    def _compiled(self, kind: types.Type) -> int:
+        item, count = types.CPointer(kind), types.int64
+        several = types.CPointer(item)
+        signature = types.void(several, several, item, count, types.CPointer(types.float64), count, count)
+        cfunc: Any = numba.cfunc
+        with kept():
+            return cfunc(signature, cache=True, error_model="numpy", _nrt=False)(self.function).address
+
+    def __repr__(self) -> str:
+        return f"Kernel({self.function.__module__}.{self.name})"

@@ -7,7 +7,6 @@ round differently in a backtest and at the paper broker.
 import numpy as np
 
 from toolkit.kernels.account import (
-    ACT,
     CUT,
     DIVIDEND,
     FILLED,
@@ -23,11 +22,11 @@ from toolkit.kernels.account import (
     micro,
     worse,
 )  # fmt: skip
-from toolkit.kernels.jit import MONEY, compiled
+from toolkit.kernels.jit import EXACT, compiled, inline
 
 
 # --------------------------------------------------------------------------------------------- what moves, and its trace
-@compiled(**ACT)
+@inline
 def record(t, n, order, reason, qty, cash, fee, price, book):
     """Moves `qty` micro-shares and `cash` micro-dollars (net of `fee`) and writes it down: nothing else touches either."""
     account = book.account[0]
@@ -40,7 +39,7 @@ def record(t, n, order, reason, qty, cash, fee, price, book):
         r.bar, r.symbol, r.order, r.reason, r.qty, r.cash, r.fee, r.price = t, n, order, reason, qty, cash, fee, price
 
 
-@compiled(**ACT)
+@inline
 def fill(t, n, qty, price, order, reason, book, rules):
     """Books a trade of `qty` signed micro-shares at `price`, commission included."""
     p = book.positions[n]
@@ -53,7 +52,7 @@ def fill(t, n, qty, price, order, reason, book, rules):
     record(t, n, order, reason, qty, -micro(qty * price) - fee, fee, price, book)
 
 
-@compiled(**ACT)
+@inline
 def place(n, qty, book):
     """Puts a market order for the next open into slot 0 of symbol n, or empties it when qty is 0."""
     account, o = book.account[0], book.orders[n, 0]
@@ -65,7 +64,7 @@ def place(n, qty, book):
 
 
 # ------------------------------------------------------------------------------------------------------- the four acts
-@compiled(**ACT)
+@inline
 def act(t, n, split, dividend, book, rules):
     """1. A dividend on the shares of the previous close, then the split of shares, prices and waiting orders."""
     account, p = book.account[0], book.positions[n]
@@ -85,7 +84,7 @@ def act(t, n, split, dividend, book, rules):
         account.waiting -= np.int64(o.rest == 0)
 
 
-@compiled(**ACT)
+@inline
 def settle(t, prices, book, rules):
     """2. Fills waiting orders at the open: first the sales, then the purchases, each in the order of symbols.
 
@@ -112,7 +111,7 @@ def settle(t, prices, book, rules):
             account.waiting -= 1
 
 
-@compiled(**ACT)
+@inline
 def mark(t, prices, book):
     """3. Values at the close, a halted symbol at its last price.  Sums of whole numbers below 2**53 are exact."""
     account, long = book.account[0], 0.0
@@ -127,7 +126,7 @@ def mark(t, prices, book):
     account.equity = account.cash + long
 
 
-@compiled(**ACT)
+@inline
 def asks(p, score, weight, equity, rules):
     """Whether the policy trades now: a changed score, or a drift beyond the band.  NaN is no opinion."""
     if score != score or weight != weight or not (p.mark > 0.0 and 0.0 < equity < np.inf):
@@ -137,7 +136,7 @@ def asks(p, score, weight, equity, rules):
     return rules.band < np.inf and abs(p.qty * p.mark - weight * equity) > rules.band * equity
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def decide(t, scores, weights, book, rules):
     """4. Orders from this close to the targets `weight * equity`, within the limits; they wait for the next open.
 
@@ -177,7 +176,7 @@ def decide(t, scores, weights, book, rules):
 
 
 # ------------------------------------------------------------------------------------------------------------ the loops
-@compiled(**MONEY)
+@compiled(**EXACT)
 def advance(t, prices, actions, book, rules):
     """Acts 1 to 3 of bar t; `actions` are those of this bar alone."""
     for i in range(actions.size):
@@ -187,7 +186,7 @@ def advance(t, prices, actions, book, rules):
     mark(t, prices, book)
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def walk(t0, t1, prices, actions, scores, weights, book, rules, equity):
     """Bars t0 to t1 - 1, one after the other: the definition of a backtest.  `actions` are sorted by bar."""
     i = 0

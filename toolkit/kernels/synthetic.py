@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from toolkit.kernels.jit import MONEY, compiled
+from toolkit.kernels.jit import EXACT, compiled
 
 GOLDEN, ODD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1342543DE82EF95)
 FIRST, SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -36,7 +36,7 @@ class Character(NamedTuple):
 
 
 # ------------------------------------------------------------------------------------------------------ random numbers
-@compiled(**MONEY)
+@compiled(**EXACT)
 def mixed(x):
     """A 64-bit hash. Source: G. Steele, D. Lea, C. Flood, Fast Splittable Pseudorandom Number Generators (2014)."""
     x = (x ^ (x >> np.uint64(30))) * FIRST
@@ -44,19 +44,19 @@ def mixed(x):
     return x ^ (x >> np.uint64(31))
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def stream_of(key, day):
     """Where the random numbers of one day begin."""
     return mixed(key + np.uint64(day) * ODD)
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def uniform(stream, k):
     """The k-th number of a stream, between 0 and 1, never either."""
     return (np.float64(mixed(stream + np.uint64(k + 1) * GOLDEN) >> np.uint64(12)) + 0.5) * 2.0**-52
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def normals(stream, k):
     """Two standard normal numbers from the k-th and the next. Source: G. Box, M. Muller, Ann. Math. Stat. 29 (1958)."""
     radius = math.sqrt(-2.0 * math.log(uniform(stream, k)))
@@ -64,14 +64,14 @@ def normals(stream, k):
     return radius * math.cos(angle), radius * math.sin(angle)
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def cents(price):
     """The price in whole cents, one cent at least."""
     return max(np.rint(price * 100.0), 1.0) / 100.0
 
 
 # ---------------------------------------------------------------------------------------------------------------- days
-@compiled(**MONEY)
+@compiled(**EXACT)
 def market(key, days, factor, regime):
     """What all symbols share: `factor` (2, n_days) of the night and of the day, and `regime` (n_days), 1 on turbulent days."""
     state = 0
@@ -83,7 +83,7 @@ def market(key, days, factor, regime):
         factor[0, t], factor[1, t] = normals(stream, 1)
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def jump(stream):
     """The log return of rare news; 0.0 on nearly all days."""
     if uniform(stream, 0) >= 0.004:
@@ -92,7 +92,7 @@ def jump(stream):
     return size if uniform(stream, 2) < 0.45 else -size
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def split_of(close, stream):
     """New shares for one old; 1.0 on nearly all days, likelier the further the price is from what people like to pay."""
     u, pick = uniform(stream, 3), uniform(stream, 4)
@@ -107,7 +107,7 @@ def split_of(close, stream):
     return 4.0 if pick < 0.6 else 7.0
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def peak(move, width, u):
     """How far a Brownian path of standard deviation `width` that ends at `move` rises: its highest point, as a log return.
 
@@ -116,7 +116,7 @@ def peak(move, width, u):
     return 0.5 * (move + math.sqrt(move * move - 2.0 * width * width * math.log(u)))
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def variance_after(variance, surprise, long_run):
     """GJR-GARCH(1,1). Source: L. Glosten, R. Jagannathan, D. Runkle, Journal of Finance 48 (1993)."""
     reaction = ALPHA + GAMMA if surprise < 0.0 else ALPHA
@@ -124,7 +124,7 @@ def variance_after(variance, surprise, long_run):
     return min(constant + reaction * surprise * surprise + BETA * variance, 25.0 * long_run)
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def shares(who, price, move, width, stream):
     """Volume of a day in shares: more when prices move, a whole number."""
     noise, _ = normals(stream, 9)
@@ -132,7 +132,7 @@ def shares(who, price, move, width, stream):
     return np.floor(dollars / price) + 10_000.0
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def bar_of(start, move, width, stream, who, out):
     """Writes open, high, low, close and volume of a day that starts at `start` dollars and moves by `move`."""
     opens, close = cents(start), cents(start * math.exp(move))
@@ -143,7 +143,7 @@ def bar_of(start, move, width, stream, who, out):
     out[4] = shares(who, close, move, width, stream)
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def halt_of(left, stream):
     """Sessions that a halt still lasts, this one included; a session lost by the provider counts as a halt of one."""
     u = uniform(stream, 12)
@@ -152,7 +152,7 @@ def halt_of(left, stream):
     return 2 + int(8.0 * uniform(stream, 13)) if u < 0.0002 else int(u < 0.0007)
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def daily(key, days, factor, regime, paying, who, traded, split, dividend, present):
     """Bars of all `days` (numbers since 1970) into `traded` (5, n_days), events beside them; `present` is 0 without a bar.
 
@@ -180,14 +180,14 @@ def daily(key, days, factor, regime, paying, who, traded, split, dividend, prese
 
 
 # ------------------------------------------------------------------------------------------------------------- minutes
-@compiled(**MONEY)
+@compiled(**EXACT)
 def busy(k, n):
     """How lively minute `k` of `n` is: a U, twice as much at open and close as around noon, and more."""
     x = 2.0 * (k + 0.5) / n - 1.0
     return 0.55 + 1.35 * x * x
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def bridge(stream, n, day, path):
     """`path[:n + 1]`: prices in cents between the minutes, from the day's open to its close, not yet inside of its range."""
     path[0], total = 0.0, 0.0
@@ -204,7 +204,7 @@ def bridge(stream, n, day, path):
     path[n] = day[3]
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def fit(n, day, path):
     """Bends what lies above open and close up to the day's high, what lies below down to its low; then whole cents."""
     top, bottom = max(day[0], day[3]), min(day[0], day[3])
@@ -222,7 +222,7 @@ def fit(n, day, path):
         path[k] = min(max(np.rint(price), day[2]), day[1])
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def trades(stream, n, day, path, opens, labels, out):
     """Writes the minutes that traded, in cents and relative volumes; returns how many. The first and the last always do."""
     halted = uniform(stream, 8 * n) < 0.002
@@ -246,7 +246,7 @@ def trades(stream, n, day, path, opens, labels, out):
     return row
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def settle(rows, day, out):
     """Makes the minutes add up: somewhere the day's high and low, everywhere whole shares, together the day's volume."""
     high, low, total = 0, 0, 0.0
@@ -265,7 +265,7 @@ def settle(rows, day, out):
             out[field, row] = out[field, row] / 100.0
 
 
-@compiled(**MONEY)
+@compiled(**EXACT)
 def minutes(key, days, opens, counts, traded, path, day, labels, out):
     """Minute bars of `days` whose daily bars are `traded` (5, n_days) into `labels` and `out` (5, ...); returns how many.
 

@@ -1,139 +1,197 @@
-"""Rolling windows over panels: mean, deviation, maximum and minimum.
+"""Rolling windows: mean, deviation, extremes and how long ago they were.
 
-A panel is float64, C-contiguous, shape (n_symbols, n_bars), and arrives as a read-only view. `out` has its shape;
-scratch arrays hold min(window, n_bars) values. A window that holds a value that is not finite gives NaN, and only such
-a window does; a window longer than the data gives NaN throughout.
+A window that holds a value that is not finite gives NaN, and only such a window does.
 
 All of them split a window where two blocks meet (blocks of `window` bars, counted from the first bar): the tail of the
-block on the left plus the head of the block on the right. Nothing is ever subtracted, so nothing outside of a window is
-felt inside of it, there is no drift, and one more bar at the end changes no earlier value.
+block before plus the head of the block at hand. Nothing is ever subtracted, so nothing outside of a window is felt inside
+of it, there is no drift, and one more bar at the end changes no earlier value. A ring serves both blocks: from `place` on
+it has the tails, ring[k] summing up bars k and later of the block before; below, where no tail is needed any more, the
+values of the block at hand, of which the tails are made when it is complete.
 Source: M. van Herk, A fast algorithm for local minimum and maximum filters, Pattern Recognition Letters 13 (1992).
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
+from numba.core import types
+from numba.core.extending import intrinsic
 
-from toolkit.kernels.jit import NUMERIC, compiled
+from toolkit.kernels.jit import Kernel, inline
+from toolkit.kernels.lanes import column, fma, larger, root, smaller, where
 
 
-@compiled(**NUMERIC)
+@intrinsic
+def after(typing, memory, items):
+    """The memory after its first `items`, as a pointer: an array would ask at each access whether the index is negative."""
+    return memory(memory, types.int64), lambda context, builder, sig, args: builder.gep(args[0], [args[1]])
+
+
+@inline
 def finite(value):
-    """The value, NaN where it is not finite."""
-    return value if value - value == 0.0 else np.nan
+    """The value, NaN where it is not finite: infinity times zero."""
+    return fma(value, 0.0, value)
 
 
-@compiled(**NUMERIC)
-def blank(out, n_bars):
-    """NaN in the first `n_bars` bars of every row."""
-    for row in range(out.shape[0]):
-        for bar in range(min(n_bars, out.shape[1])):
-            out[row, bar] = np.nan
+@inline
+def blank(tails, t):
+    """Before the first bar there is no block: windows that reach there are NaN."""
+    if t == 0:
+        for k in range(tails.size):
+            tails[k] = tails[k] + np.nan
 
 
-@compiled(**NUMERIC)
-def level(values, end, window, means):
-    """The value itself wherever a window around the block boundary `end` holds nothing else."""
-    pivot = values[end - 1]
-    start, stop = end - 1, end
-    while start > end - window and values[start - 1] == pivot:
-        start -= 1
-    while stop < min(end + window - 1, values.size) and values[stop] == pivot:
-        stop += 1
-    for bar in range(start + window - 1, stop):
-        means[bar] = finite(pivot)
+@inline
+def summed(value, head, place, ring, window):
+    """(total, head, place): the sum of the window that ends with this value."""
+    ring[place] = value
+    head = head + value
+    place += 1
+    if place < window:
+        total = ring[place] + head
+    else:
+        total = 0.0
+        for k in range(window - 1, -1, -1):
+            total = total + ring[k]
+            ring[k] = total
+        head, place = 0.0, 0
+    return total, head, place
 
 
-@compiled(**NUMERIC)
-def mean(x, window, out, tails):
+@Kernel
+def mean(inputs, outputs, memory, room, parameters, t, n):
     """Plain mean. A window of equal values has exactly that mean: two averages of a flat price never seem to cross."""
-    blank(out, window - 1)
-    n_bars, share = x.shape[1], 1.0 / window
-    for row in range(x.shape[0]):
-        values, means = x[row], out[row]
-        for end in range(window, n_bars + 1, window):
-            left, right, heads = (
-                values[end - window : end],
-                values[end : end + window - 1],
-                means[end : end + window - 1],
-            )
-            total = 0.0
-            for k in range(window - 1, -1, -1):
-                total += left[k]
-                tails[k] = total
-            means[end - 1] = finite(total * share)
-            total = 0.0
-            for k in range(right.size):
-                total += right[k]
-                heads[k] = finite((tails[k + 1] + total) * share)
-            level(values, end, window, means)
+    x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
+    window = int(parameters[0])
+    ring, share, place = after(memory, 3), 1.0 / window, t % window
+    head, last, equal = state[0], state[1], state[2]
+    blank(column(ring, window), t)
+    for bar in range(n):
+        value = x[bar]
+        equal = where(value == last, equal + 1.0, 1.0)
+        last = value
+        total, head, place = summed(value, head, place, ring, window)
+        out[bar] = where(equal >= parameters[0], value, finite(total * share))
+    state[0], state[1], state[2] = head, last, equal
 
 
-@compiled(**NUMERIC)
-def root(variance):
-    """Square root; 0 where rounding left a variance below zero, NaN where it is not finite."""
-    return 0.0 if variance < 0.0 else math.sqrt(finite(variance))
+@inline
+def pivoted(value, head, square_head, pivot, place, ring, squared, window):
+    """(total, squares, head, square_head, pivot, place): sums over the window of distances from the pivot.
 
-
-@compiled(**NUMERIC)
-def deviation(x, window, ddof, out, tails, square_tails):
-    """Standard deviation with `window - ddof` in the denominator; exactly 0 for equal values.
-
-    Squares are taken about the value where the blocks meet. It lies in every window that the split serves, so that the
-    cancellation is at most window + 1 roundings, whatever the level of the prices.
+    The pivot is the value where the blocks meet. It lies in every window that the split serves, so that a variance from
+    these sums loses at most window + 1 roundings to cancellation, whatever the level of the prices.
     """
-    blank(out, window - 1)
-    n_bars, share, scale = x.shape[1], 1.0 / window, 1.0 / (window - ddof)
-    for row in range(x.shape[0]):
-        values, widths = x[row], out[row]
-        for end in range(window, n_bars + 1, window):
-            left, right, heads = (
-                values[end - window : end],
-                values[end : end + window - 1],
-                widths[end : end + window - 1],
-            )
-            pivot = values[end - 1]
-            total = squares = 0.0
+    ring[place] = value
+    distance = value - pivot
+    head, square_head = head + distance, fma(distance, distance, square_head)
+    place += 1
+    if place < window:
+        total, squares = ring[place] + head, squared[place] + square_head
+    else:
+        pivot = value
+        total = squares = 0.0
+        for k in range(window - 1, -1, -1):
+            distance = ring[k] - pivot
+            total, squares = total + distance, fma(distance, distance, squares)
+            ring[k], squared[k] = total, squares
+        head, square_head, place = 0.0, 0.0, 0
+    return total, squares, head, square_head, pivot, place
+
+
+@inline
+def scatter(total, squares, share):
+    """Sum of squares about the mean, from sums about a pivot; 0 where rounding left less, NaN where not finite."""
+    return finite(larger(0.0, fma(-(total * share), total, squares)))
+
+
+@inline
+def spread(total, squares, share, scale):
+    """Standard deviation from sums about a pivot."""
+    return root(scatter(total, squares, share) * scale)
+
+
+@Kernel
+def deviation(inputs, outputs, memory, room, parameters, t, n):
+    """Standard deviation with `window - ddof` in the denominator; exactly 0 for equal values."""
+    x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
+    window = int(parameters[0])
+    ring, squared, place = after(memory, 3), after(memory, 3 + window), t % window
+    share, scale = 1.0 / window, 1.0 / (window - parameters[1])
+    head, square_head, pivot = state[0], state[1], state[2]
+    blank(column(ring, window), t)
+    for bar in range(n):
+        total, squares, head, square_head, pivot, place = pivoted(
+            x[bar], head, square_head, pivot, place, ring, squared, window
+        )
+        out[bar] = spread(total, squares, share, scale)
+    state[0], state[1], state[2] = head, square_head, pivot
+
+
+@inline
+def standing(value):
+    """The value, infinity where it is not finite: the extreme of a window for as long as it is in there."""
+    return smaller(finite(value), np.inf)
+
+
+@inline
+def topped(value, head, place, ring, window):
+    """(most, head, place): the largest of the window that ends with this value."""
+    ring[place] = value
+    head = larger(head, value)
+    place += 1
+    if place < window:
+        most = larger(ring[place], head)
+    else:
+        most = value
+        for k in range(window - 1, -1, -1):
+            most = larger(most, ring[k])
+            ring[k] = most
+        head, place = -np.inf, 0
+    return most, head, place
+
+
+@Kernel
+def extreme(inputs, outputs, memory, room, parameters, t, n):
+    """Maximum for sign 1.0, minimum for sign -1.0."""
+    x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
+    window, sign = int(parameters[0]), parameters[1]
+    ring, place, head = after(memory, 1), t % window, state[0]
+    if t == 0:
+        head = head - np.inf
+        for k in range(window):
+            ring[k] = np.inf
+    for bar in range(n):
+        most, head, place = topped(standing(sign * x[bar]), head, place, ring, window)
+        out[bar] = finite(sign * most)
+    state[0] = head
+
+
+@Kernel
+def age(inputs, outputs, memory, room, parameters, t, n):
+    """Bars since the maximum for sign 1.0, the minimum for sign -1.0; the latest of several."""
+    x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
+    window, sign = int(parameters[0]), parameters[1]
+    ring, times, place = after(memory, 2), after(memory, 2 + window), t % window
+    head, time = state[0], state[1]
+    if t == 0:
+        head = head - np.inf
+        for k in range(window):
+            ring[k] = np.inf
+    for bar in range(n):
+        now, value = float(t + bar), standing(sign * x[bar])
+        ring[place] = value
+        time = where(value >= head, now, time)
+        head = larger(head, value)
+        place += 1
+        if place < window:
+            older = ring[place] > head
+            most, since = where(older, ring[place], head), now - where(older, times[place], time)
+        else:
+            most, since = value, 0.0
             for k in range(window - 1, -1, -1):
-                distance = left[k] - pivot
-                total += distance
-                squares += distance * distance
-                tails[k], square_tails[k] = total, squares
-            widths[end - 1] = root((squares - total * total * share) * scale)
-            total = squares = 0.0
-            for k in range(right.size):
-                distance = right[k] - pivot
-                total += distance
-                squares += distance * distance
-                both = tails[k + 1] + total
-                heads[k] = root((square_tails[k + 1] + squares - both * both * share) * scale)
-
-
-@compiled(**NUMERIC)
-def extreme(x, window, sign, out, tails, doubts):
-    """Maximum for sign 1.0, minimum for sign -1.0.
-
-    No comparison sees a NaN, hence the doubt beside the extreme: 0, or NaN once a value was not finite.
-    """
-    blank(out, window - 1)
-    n_bars = x.shape[1]
-    for row in range(x.shape[0]):
-        values, extremes = x[row], out[row]
-        for end in range(window, n_bars + 1, window):
-            left, right = values[end - window : end], values[end : end + window - 1]
-            heads = extremes[end : end + window - 1]
-            most, doubt = -np.inf, 0.0
-            for k in range(window - 1, -1, -1):
-                value = sign * left[k]
-                most = value if value > most else most
-                doubt += value - value
-                tails[k], doubts[k] = most, doubt
-            extremes[end - 1] = sign * most + doubt
-            most, doubt = -np.inf, 0.0
-            for k in range(right.size):
-                value = sign * right[k]
-                most = value if value > most else most
-                doubt += value - value
-                heads[k] = sign * (most if most > tails[k + 1] else tails[k + 1]) + (doubt + doubts[k + 1])
+                since = where(ring[k] > most, float(window - 1 - k), since)
+                most = larger(most, ring[k])
+                ring[k], times[k] = most, now - since
+            head, place = -np.inf, 0
+        out[bar] = where(most < np.inf, since, np.nan)
+    state[0], state[1] = head, time

@@ -1,12 +1,15 @@
 """Indicators, rules and strategies: from bars to scores in [-1, 1]."""
 
+from toolkit.signals.generator import SignalGenerator
 from toolkit.signals.indicators import atr, bollinger, ema, macd, rolling_max, rolling_min, rolling_std, rsi, sma
-from toolkit.signals.memory import SignalGenerator
 from toolkit.signals.rules import crossed_above, crossed_below, hold_between
-from toolkit.signals.strategies import strategy_name, trend_and_rsi
+from toolkit.signals.sets import IndicatorSet
+from toolkit.signals.strategies import Strategy, strategy_name, trend_and_rsi
 
 __all__ = [
+    "IndicatorSet",
     "SignalGenerator",
+    "Strategy",
     "atr",
     "bollinger",
     "crossed_above",

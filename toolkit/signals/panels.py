@@ -10,7 +10,7 @@ import pandas as pd
 
 from toolkit.errors import InvalidParameter, InvalidWindow
 
-Prices = TypeVar("Prices", pd.Series, pd.DataFrame)
+Prices = TypeVar("Prices", pd.Series, pd.DataFrame, np.ndarray)
 
 NUMBERS = {"floating", "integer", "mixed-integer-float", "decimal", "boolean", "empty"}
 
@@ -28,11 +28,30 @@ def whole(name: str, value: int, least: int = 1) -> int:
     return bars
 
 
-def panel(prices: pd.Series | pd.DataFrame, name: str = "close") -> np.ndarray:
-    """Read-only float64 array, C-contiguous, shape (n_symbols, n_bars); one row for a Series. No copy where possible.
+def panel(prices: pd.Series | pd.DataFrame | np.ndarray, name: str = "close") -> np.ndarray:
+    """Read-only float64 array, shape (n_symbols, n_bars), bars side by side; one row for one dimension. No copy if possible.
 
     Raises InvalidParameter for anything but numbers under a column each, in the order of time.
     """
+    if isinstance(prices, np.ndarray):
+        if prices.ndim not in (1, 2):
+            raise InvalidParameter(f"{name} has {prices.ndim} dimensions", "pass an array (n_bars,) or (n_bars, n_symbols)")
+        values = prices if prices.dtype == np.float64 and prices.dtype.isnative else numbers(pd.DataFrame(prices), name)
+    else:
+        check_labels(prices, name)
+        values = prices.to_numpy()
+        if values.dtype != np.float64 or not values.dtype.isnative:
+            values = numbers(prices, name)
+    rows = values.T if values.ndim == 2 else values.reshape(1, -1)
+    if not (rows.flags.aligned and rows.strides[1] == rows.itemsize):
+        rows = np.array(rows, np.float64, order="C")
+    rows = rows.view()
+    rows.flags.writeable = False
+    return rows
+
+
+def check_labels(prices: pd.Series | pd.DataFrame, name: str) -> None:
+    """Raises InvalidParameter unless each symbol has one column and times rise."""
     if isinstance(prices, pd.DataFrame):
         if not prices.columns.is_unique:
             doubled = prices.columns[prices.columns.duplicated()][0]
@@ -42,12 +61,6 @@ def panel(prices: pd.Series | pd.DataFrame, name: str = "close") -> np.ndarray:
     index = prices.index
     if isinstance(index, pd.DatetimeIndex) and not (index.is_monotonic_increasing and index.is_unique):
         raise InvalidParameter(f"the times of {name} are not rising", "sort_index() and drop doubled times first")
-    values = prices.to_numpy()
-    if values.dtype != np.float64:
-        values = numbers(prices, name)
-    rows = np.require(values.T if values.ndim == 2 else values[None], np.float64, ("C", "A")).view()
-    rows.flags.writeable = False
-    return rows
 
 
 def numbers(prices: pd.Series | pd.DataFrame, name: str) -> np.ndarray:
@@ -69,7 +82,9 @@ def numbers(prices: pd.Series | pd.DataFrame, name: str) -> np.ndarray:
 
 
 def labelled(rows: np.ndarray, like: Prices) -> Prices:
-    """The rows under the labels of `like`, as a frame or a Series; no copy."""
+    """The rows under the labels of `like`, as a frame, a Series, or an array; no copy."""
+    if isinstance(like, np.ndarray):
+        return rows.T if like.ndim == 2 else rows[0]
     if isinstance(like, pd.DataFrame):
         return pd.DataFrame(rows.T, index=like.index, columns=like.columns, copy=False)
     return pd.Series(rows[0], index=like.index, name=like.name, copy=False)

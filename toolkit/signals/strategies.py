@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from toolkit.errors import InvalidParameter, StrategyFailed, ToolkitError
 from toolkit.signals import indicators
+from toolkit.signals.declared import FIELDS, field
+from toolkit.signals.indicators.momentum import below
 from toolkit.signals.panels import labelled, panel, whole
 from toolkit.signals.rules import held
+from toolkit.signals.sets import IndicatorSet
 
 if TYPE_CHECKING:
     from toolkit.data.bars import Bars
@@ -32,7 +37,7 @@ def trend_and_rsi(bars: Bars, fast: int = 5, slow: int = 20, trend: int = 50, rs
     """
     for name, window in ("fast", fast), ("slow", slow), ("trend", trend), ("rsi", rsi):
         whole(name, window)
-    indicators.below("fast", fast, "slow", slow)
+    below("fast", fast, "slow", slow)
     close = bars.close
     quick, calm = panel(indicators.sma(close, fast)), panel(indicators.sma(close, slow))
     price, base, strength = panel(close), panel(indicators.sma(close, trend)), panel(indicators.rsi(close, rsi))
@@ -42,12 +47,100 @@ def trend_and_rsi(bars: Bars, fast: int = 5, slow: int = 20, trend: int = 50, rs
     return labelled(np.where(known, held(entries, exits), np.nan), close)
 
 
+Row = Mapping[str, Any]  # the fields and the members of a set at one bar, (n_symbols,) each
+Rule = Callable[[Row, Row, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A declared strategy: indicators, and a rule from their values at one bar to the scores of that bar.
+
+    rule(now, before, held) -> scores (n_symbols,) in [-1, 1] or NaN for no opinion: `now` and `before` hold the fields of
+    bars and the members by name at this bar and at the one before (NaN at the first), `held` is the last score of each symbol
+    that was not NaN, at first 0. A rule that keeps nothing beside these sees no later bar, and the engine asks it for new bars
+    alone. Called with Bars, a strategy scores all of them.
+    """
+
+    name: str
+    indicators: IndicatorSet
+    rule: Rule
+
+    def __call__(self, bars: Bars) -> pd.DataFrame:
+        return Running(self, bars).scores(bars)
+
+
+class Running:
+    """A declared strategy and the bars that it has scored: one more bar costs the same however many came before."""
+
+    def __init__(self, strategy: Strategy, bars: Bars) -> None:
+        n = len(bars.symbols)
+        self.strategy, self._ticker = strategy, strategy.indicators.stream(n)
+        self._n, self._digest = 0, bars.whole.chain[0]
+        self._before: Row | None = None
+        self._held = np.zeros(n)
+        self._scores = np.empty((n, 2 * len(bars) + 64))
+
+    def precedes(self, bars: Bars) -> bool:
+        """Whether the bars go on from those that were scored."""
+        return self._n <= len(bars) and bars.whole.chain[self._n] == self._digest
+
+    def scores(self, bars: Bars) -> pd.DataFrame:
+        """Scores of all bars, (n_bars, n_symbols), read-only; only those that are new are asked for."""
+        if len(bars) > self._scores.shape[1]:
+            self._scores = np.concatenate([self._scores, np.empty_like(self._scores)], axis=1)[:, : 2 * len(bars)]
+        for label, fields in zip(bars.index[self._n :], rows_of(bars, self._n, self._ticker.fields), strict=True):
+            self._scores[:, self._n] = self._next(label, fields, bars.symbols)
+            self._n += 1
+        self._digest = bars.whole.chain[self._n]
+        shown = self._scores[:, : self._n]
+        shown.flags.writeable = False
+        return pd.DataFrame(shown.T, index=bars.index, columns=pd.Index(bars.symbols), copy=False)
+
+    def _next(self, label: pd.Timestamp, fields: Row, symbols: tuple[str, ...]) -> np.ndarray:
+        now = {**fields, **self._ticker.push(fields)}
+        name = self.strategy.name
+        try:
+            scores = np.asarray(self.strategy.rule(now, self._before or blank(now), self._held.copy()), dtype=np.float64)
+        except ToolkitError:
+            raise
+        except Exception as error:  # a rule is foreign code: a loop goes on, and the cause is kept
+            raise StrategyFailed(f"{name} raised {type(error).__name__} at {label}: {error}", "try the rule there") from error
+        if scores.shape != self._held.shape:
+            raise InvalidParameter(f"{name} scored shape {scores.shape} at {label}", f"return {self._held.shape}, one a symbol")
+        wrong = np.abs(scores) > 1.0
+        if wrong.any():
+            symbol = symbols[int(np.argmax(wrong))]
+            what = f"{name} scored {symbol} {scores[wrong][0]} at {label}"
+            raise InvalidParameter(what, "a score lies in [-1, 1], or is NaN for no opinion", symbol=symbol)
+        self._before = now
+        self._held = np.where(np.isnan(scores), self._held, scores)
+        return scores
+
+
+def rows_of(bars: Bars, first: int, extra: Iterable[str]) -> Iterator[Row]:
+    """The fields of the bars from `first` on, bar by bar, (n_symbols,) each, contiguous."""
+    names = [*FIELDS, *(name for name in extra if name not in FIELDS)]
+    block = np.stack([field(bars, name)[:, first:] for name in names]).transpose(2, 0, 1).copy()
+    return (dict(zip(names, row, strict=True)) for row in block)
+
+
+def blank(now: Row) -> Row:
+    """The bar before the first: NaN under the same names."""
+
+    def nothing(value: Any) -> Any:
+        return type(value)(*map(nothing, value)) if isinstance(value, tuple) else np.full_like(value, np.nan)
+
+    return {name: nothing(value) for name, value in now.items()}
+
+
 def strategy_name(strategy: Callable) -> str:
     """Name and bound parameters of a strategy, the same in every process: order ids are made of it.
 
     >>> strategy_name(functools.partial(trend_and_rsi, fast=10))
     'trend_and_rsi(fast=10)'
     """
+    if isinstance(strategy, Strategy):
+        return strategy.name
     if isinstance(strategy, functools.partial):
         values = [repr(value) for value in strategy.args]
         values += [f"{name}={value!r}" for name, value in sorted(strategy.keywords.items())]

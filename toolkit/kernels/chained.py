@@ -1,0 +1,107 @@
+"""Averages of averages that remember: each next one begins when the one before it is known.
+
+What `averages` says of bars without a price holds for the whole chain: NaN there, and all of it goes on at the next bar.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toolkit.kernels.averages import begun, shares, sound, unbroken, usable
+from toolkit.kernels.jit import Kernel, inline
+from toolkit.kernels.lanes import column, fma, where
+from toolkit.kernels.windows import finite
+
+
+@inline
+def link(value, ok, count, average, span, steady):
+    """(average, count of its values, whether it is known) after one more value, taken in where it is ok."""
+    keep, take, count, known = shares(ok, count, span, 2.0 / (span + 1.0), steady)
+    return fma(keep, average, take * where(ok, value, 0.0)), count, known
+
+
+@inline
+def double_bars(x, out, state, span, steady):
+    n_once, n_twice, once, twice = state[0], state[1], state[2], state[3]
+    for bar in range(x.size):
+        once, n_once, known = link(x[bar], sound(x[bar], steady), n_once, once, span, steady)
+        twice, n_twice, known = link(once, known, n_twice, twice, span, steady)
+        out[bar] = where(known, fma(2.0, once, -twice), np.nan)
+    state[0], state[1], state[2], state[3] = n_once, n_twice, once, twice
+
+
+@Kernel
+def dema(inputs, outputs, memory, room, parameters, t, n):
+    """2 * once - twice, where once = ema(x), twice = ema(once)."""
+    x, out, state, span = column(inputs[0], n), column(outputs[0], n), column(memory, room), parameters[0]
+    if begun(state[1], span) and unbroken(x):
+        double_bars(x, out, state, span, True)
+    else:
+        double_bars(x, out, state, span, False)
+
+
+@inline
+def triple_bars(x, out, state, span, steady, change):
+    """tema, or with `change` trix."""
+    n_once, n_twice, n_thrice, once, twice, thrice = state[0], state[1], state[2], state[3], state[4], state[5]
+    for bar in range(x.size):
+        before, had = thrice, sound(x[bar], True) if steady else n_thrice >= span
+        once, n_once, known = link(x[bar], sound(x[bar], steady), n_once, once, span, steady)
+        twice, n_twice, known = link(once, known, n_twice, twice, span, steady)
+        thrice, n_thrice, known = link(twice, known, n_thrice, thrice, span, steady)
+        if change:
+            out[bar] = where(known & had, finite((thrice - before) / before), np.nan)
+        else:
+            out[bar] = where(known, fma(3.0, once - twice, thrice), np.nan)
+    state[0], state[1], state[2], state[3], state[4], state[5] = n_once, n_twice, n_thrice, once, twice, thrice
+
+
+@inline
+def triple(x, out, state, span, change):
+    if begun(state[2], span) and unbroken(x):
+        triple_bars(x, out, state, span, True, change)
+    else:
+        triple_bars(x, out, state, span, False, change)
+
+
+@Kernel
+def tema(inputs, outputs, memory, room, parameters, t, n):
+    """3 * once - 3 * twice + thrice, where once = ema(x), twice = ema(once), thrice = ema(twice)."""
+    triple(column(inputs[0], n), column(outputs[0], n), column(memory, room), parameters[0], False)
+
+
+@Kernel
+def trix(inputs, outputs, memory, room, parameters, t, n):
+    """Change of thrice = ema(ema(ema(x))) over what it was when last known."""
+    triple(column(inputs[0], n), column(outputs[0], n), column(memory, room), parameters[0], True)
+
+
+@inline
+def ppo_bars(x, line, smooth_line, histogram, state, fast, slow, signal, steady):
+    n_quick, n_calm, n_smooth, quick, calm, smooth = state[0], state[1], state[2], state[3], state[4], state[5]
+    for bar in range(x.size):
+        ok = sound(x[bar], steady)
+        quick, n_quick, known = link(x[bar], ok, n_quick, quick, fast, steady)
+        calm, n_calm, known = link(x[bar], ok, n_calm, calm, slow, steady)
+        gap = 100.0 * ((quick - calm) / calm)
+        both = known & usable(gap)
+        smooth, n_smooth, known = link(gap, both, n_smooth, smooth, signal, False)
+        line[bar] = where(both, gap, np.nan)
+        smooth_line[bar] = where(known, smooth, np.nan)
+        histogram[bar] = where(known, gap - smooth, np.nan)
+    state[0], state[1], state[2], state[3], state[4], state[5] = n_quick, n_calm, n_smooth, quick, calm, smooth
+
+
+@Kernel
+def ppo(inputs, outputs, memory, room, parameters, t, n):
+    """line = 100 * (ema(fast) - ema(slow)) / ema(slow), smooth_line = ema(line, signal), histogram = line - smooth_line.
+
+    A slow average of zero makes a line that is no number even where no price is missing: the signal always asks.
+    """
+    x, state = column(inputs[0], n), column(memory, room)
+    line, smooth_line, histogram = column(outputs[0], n), column(outputs[1], n), column(outputs[2], n)
+    fast, slow, signal = parameters[0], parameters[1], parameters[2]
+    if begun(state[1], slow) and unbroken(x):
+        ppo_bars(x, line, smooth_line, histogram, state, fast, slow, signal, True)
+    else:
+        ppo_bars(x, line, smooth_line, histogram, state, fast, slow, signal, False)

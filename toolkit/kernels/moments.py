@@ -1,0 +1,73 @@
+"""Variance, z-score, skew and kurtosis of rolling windows, from sums of powers of the distance to a pivot.
+
+The pivot lies in the window (see `windows.pivoted`), so that the mean is at most sqrt(window - 1) deviations away from it:
+what cancels between the sums is bounded by the window, not by the level of the values.
+"""
+
+from __future__ import annotations
+
+from toolkit.kernels.jit import Kernel, inline
+from toolkit.kernels.lanes import column, fma, root
+from toolkit.kernels.windows import after, blank, finite, pivoted, scatter
+
+
+@Kernel
+def variance(inputs, outputs, memory, room, parameters, t, n):
+    """Sum of squares about the mean / (window - ddof)."""
+    x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
+    window = int(parameters[0])
+    ring, squared, place = after(memory, 3), after(memory, 3 + window), t % window
+    share, scale = 1.0 / window, 1.0 / (window - parameters[1])
+    head, square_head, pivot = state[0], state[1], state[2]
+    blank(column(ring, window), t)
+    for bar in range(n):
+        total, squares, head, square_head, pivot, place = pivoted(
+            x[bar], head, square_head, pivot, place, ring, squared, window
+        )
+        out[bar] = scatter(total, squares, share) * scale
+    state[0], state[1], state[2] = head, square_head, pivot
+
+
+@Kernel
+def zscore(inputs, outputs, memory, room, parameters, t, n):
+    """(value - mean) / deviation, the distances taken from the pivot; 0 / 0, NaN, where all values are equal."""
+    x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
+    window = int(parameters[0])
+    ring, squared, place = after(memory, 3), after(memory, 3 + window), t % window
+    share, scale = 1.0 / window, 1.0 / (window - parameters[1])
+    head, square_head, pivot = state[0], state[1], state[2]
+    blank(column(ring, window), t)
+    for bar in range(n):
+        total, squares, head, square_head, pivot, place = pivoted(
+            x[bar], head, square_head, pivot, place, ring, squared, window
+        )
+        distance = fma(-share, total, x[bar] - pivot)
+        out[bar] = finite(distance / root(scatter(total, squares, share) * scale))
+    state[0], state[1], state[2] = head, square_head, pivot
+
+
+@inline
+def powers(value, heads, pivot, place, rings, window):
+    """(sums, heads, pivot, place): sums over the window of the first four powers of the distance to the pivot."""
+    total_head, square_head, cube_head, fourth_head = heads
+    ring, squared, cubed, fourth = rings
+    ring[place] = value
+    distance = value - pivot
+    square = distance * distance
+    total_head, square_head = total_head + distance, square_head + square
+    cube_head, fourth_head = fma(square, distance, cube_head), fma(square, square, fourth_head)
+    place += 1
+    if place < window:
+        total, squares = ring[place] + total_head, squared[place] + square_head
+        cubes, fourths = cubed[place] + cube_head, fourth[place] + fourth_head
+    else:
+        pivot = value
+        total = squares = cubes = fourths = 0.0
+        for k in range(window - 1, -1, -1):
+            distance = ring[k] - pivot
+            square = distance * distance
+            total, squares = total + distance, squares + square
+            cubes, fourths = fma(square, distance, cubes), fma(square, square, fourths)
+            ring[k], squared[k], cubed[k], fourth[k] = total, squares, cubes, fourths
+        total_head, square_head, cube_head, fourth_head, place = 0.0, 0.0, 0.0, 0.0, 0
+    return (total, squares, cubes, fourths), (total_head, square_head, cube_head, fourth_head), pivot, place

@@ -1,0 +1,100 @@
+"""Scores of bars: checked, kept for bars that were seen before, and advanced bar by bar where the strategy is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from toolkit.data.clock import Clock
+from toolkit.errors import InvalidParameter, StrategyFailed, ToolkitError
+from toolkit.signals.memory import Recent
+from toolkit.signals.panels import panel, same_labels
+from toolkit.signals.strategies import Running, Strategy, strategy_name
+
+if TYPE_CHECKING:
+    from toolkit.data.bars import Bars
+
+Scoring = Callable[["Bars"], pd.DataFrame]  # a plain function, or a declared Strategy
+
+
+class SignalGenerator:
+    """A strategy with a memory, safe to share between threads: one computes, the others wait for its result.
+
+    Keeps the scores of the last `max_size` different bars, told apart by their fingerprint, each for `ttl` seconds of
+    `clock` (None: until displaced). A declared strategy is asked for the bars that are new alone. InvalidParameter if the
+    strategy returns anything but scores (`check_scores`).
+    """
+
+    def __init__(self, strategy: Scoring, *, clock: Clock | None = None, max_size: int = 128, ttl: float | None = None) -> None:
+        self.strategy, self.name = strategy, strategy_name(strategy)
+        self._recent: Recent[pd.DataFrame] = Recent(clock=clock, max_size=max_size, ttl=ttl)
+        self._running: Running | None = None
+
+    def scores(self, bars: Bars) -> pd.DataFrame:
+        """Scores in [-1, 1] or NaN, shape (n_bars, n_symbols); a copy on write, the memory is not touched by it."""
+        return self._recent.get(bars.fingerprint, lambda: self._scored(bars)).copy(deep=False)
+
+    def _scored(self, bars: Bars) -> pd.DataFrame:
+        if not isinstance(self.strategy, Strategy):
+            return scored(self.strategy, bars, self.name).copy(deep=False)
+        if self._running is None or not self._running.precedes(bars):
+            self._running = Running(self.strategy, bars)
+        running = self._running
+        try:
+            return known(running.scores(bars), self.name)
+        except BaseException:  # what was half advanced is not gone on from
+            self._running = None
+            raise
+
+    def clear_cache(self) -> None:
+        """Forgets all scores; the counts go on."""
+        self._recent.clear()
+        self._running = None
+
+    def stats(self) -> dict[str, float]:
+        """Counts since the start (hits, misses, total_requests), size, and hit_rate, miss_rate [0..1], at first 0."""
+        return self._recent.stats()
+
+
+def scored(strategy: Scoring, bars: Bars, name: str) -> pd.DataFrame:
+    """The checked scores of a strategy; StrategyFailed if it raised, or scored no bar of any symbol."""
+    try:
+        scores = strategy(bars)
+    except ToolkitError:
+        raise
+    except Exception as error:  # a strategy is foreign code: a loop goes on, and the cause is kept
+        what = f"{name} raised {type(error).__name__}: {error}"
+        raise StrategyFailed(what, f"call it on these {len(bars)} bars to see where") from error
+    return known(check_scores(scores, bars, name), name)
+
+
+def known(scores: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The scores; StrategyFailed if all of them are NaN."""
+    if np.isnan(scores.to_numpy(dtype=float)).all():
+        cure = "shorten its windows, or load more history"
+        raise StrategyFailed(f"{name} has no score for any of {len(scores)} bars", cure)
+    return scores
+
+
+def check_scores(scores: pd.DataFrame, bars: Bars, name: str = "the strategy") -> pd.DataFrame:
+    """The scores; InvalidParameter unless they are a frame with the labels of the bars and values in [-1, 1] or NaN."""
+    if not isinstance(scores, pd.DataFrame):
+        raise InvalidParameter(f"{name} returned a {type(scores).__name__}", "return a frame, n_bars x n_symbols")
+    shape = len(bars), len(bars.symbols)
+    if scores.shape != shape:
+        raise InvalidParameter(f"{name} returned scores of shape {scores.shape}, bars have {shape}", "score every bar")
+    if not same_labels(scores.index, bars.index) or tuple(scores.columns) != tuple(bars.symbols):
+        raise InvalidParameter(f"{name} returned scores under other labels than the bars", "keep the labels of bars.close")
+    rows = panel(scores, "scores")
+    wrong = np.abs(rows) > 1.0
+    if wrong.any():
+        bar, symbol = np.argwhere(wrong.T)[0]
+        raise InvalidParameter(
+            f"{name} scored {bars.symbols[symbol]} {rows[symbol, bar]} at {bars.index[bar]}",
+            "a score lies in [-1, 1], or is NaN for no opinion",
+            symbol=bars.symbols[symbol],
+        )
+    return scores

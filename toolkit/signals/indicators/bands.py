@@ -1,0 +1,35 @@
+"""Bands and channels around prices, in price units."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from toolkit.errors import InvalidParameter
+from toolkit.kernels import bands
+from toolkit.signals.declared import Formula, Values, indicator
+from toolkit.signals.panels import whole
+
+
+class Bollinger(NamedTuple):
+    """Price units: the mean, and a number of deviations below and above it."""
+
+    lower: Values
+    middle: Values
+    upper: Values
+
+
+@indicator("close", into=Bollinger)
+def bollinger(window: int = 20, width: float = 2.0) -> Formula:
+    """Bands `width` standard deviations around the simple moving average; NaN for the first window - 1 bars.
+
+    The deviation is the population's (ddof = 0), as its author has it.
+    Raises InvalidParameter unless the width is a number above 0.
+    Source: J. Bollinger, Bollinger on Bollinger Bands (2001), ch. 7.
+    """
+    window = whole("window", window)
+    if not 0.0 < width < np.inf:
+        raise InvalidParameter(f"width is {width!r}, it must be a number above 0", "pass e.g. width=2.0")
+    room = 6 + 4 * window
+    return Formula(bands.bollinger, (window, width), room=room, lookback=window - 1, reach=window, align=window)
