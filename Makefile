@@ -15,6 +15,7 @@ help:            ## list the targets
 define install
 	$(if $(UV),$(UV) venv -q --allow-existing --python $(PY) .venv && $(UV) pip install -q --python $(BIN)/python $(1) -e '.[test]',\
 	$(PY) -m venv .venv && $(BIN)/python -m pip install -q --disable-pip-version-check $(1) -e '.[test]')
+	$(BIN)/python -m toolkit warmup
 	touch .venv/ok
 endef
 
@@ -45,7 +46,7 @@ soak: .venv/ok   ## the campaigns against the cache whole: corruption, kills, a 
 	$(BIN)/python -m tests.campaigns
 
 bench: .venv/ok  ## measure against the references, side by side (peers: pip install -e '.[bench]')
-	status=0; for each in cycle data; do $(BIN)/python -m benchmarks.$$each || status=1; done; exit $$status
+	status=0; for each in cycle data kernels; do $(BIN)/python -m benchmarks.$$each || status=1; done; exit $$status
 
 clean:           ## remove the virtual environment, caches and runs/; state/ (your accounts) stays
 	rm -rf .venv runs *.egg-info .pytest_cache .mypy_cache .ruff_cache

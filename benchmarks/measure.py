@@ -27,11 +27,18 @@ class Row:
     high: float
     target: float
     met: bool
+    unit: str = "s"  # of both sides
 
     def __str__(self) -> str:
-        said = f"{self.name}: {1e3 * self.ours_s:.2f} ms, {self.peer} {1e3 * self.peer_s:.2f} ms"
+        said = f"{self.name}: {self.shown(self.ours_s)}, {self.peer} {self.shown(self.peer_s)}"
         verdict = "met" if self.met else "NOT MET"
         return f"{said}, ratio {self.ratio:.3g} [{self.low:.3g}, {self.high:.3g}], target {self.target:g}: {verdict}"
+
+    def shown(self, value: float) -> str:
+        """The value with its unit, seconds as milli- or microseconds."""
+        if self.unit != "s":
+            return f"{value:.2g} {self.unit}"
+        return f"{1e3 * value:.2f} ms" if value >= 1e-3 else f"{1e6 * value:.2f} us"
 
 
 def seconds(call: Callable[[], object]) -> float:

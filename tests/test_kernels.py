@@ -16,8 +16,9 @@ import pytest
 from every import EVERY
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from llvmlite import binding, ir
 
-from toolkit.kernels import lanes, program
+from toolkit.kernels import lanes, program, tiles
 from toolkit.kernels.jit import EXACT, Kernel
 from toolkit.kernels.stream import Stream
 from toolkit.signals import indicators, sma
@@ -151,6 +152,19 @@ def test_a_flat_stretch_of_twenty_thousand_bars_decays_to_exactly_zero():
     assert abs(alone(EVERY["rsi"].formula, 1).row(x)[0, 400]) > 0.0
     assert alone(EVERY["rsi"].formula, 1).row(x)[0, -1] == 50.0  # neither gains nor losses are left
     assert np.float64(5e-324) * 1.0 == 5e-324  # the mode of the thread is what it was
+
+
+@pytest.mark.parametrize(("kind", "sets"), [("aarch64", "msr\tFPCR"), ("x86_64", "ldmxcsr")])
+def test_denormals_are_flushed_by_one_instruction_of_either_processor(kind, sets):
+    module = ir.Module()
+    module.triple = f"{kind}-unknown-linux-gnu"
+    builder = ir.IRBuilder(ir.Function(module, ir.FunctionType(ir.VoidType(), []), "f").append_basic_block())
+    tiles.write_mode(builder, tiles.machine(module.triple), tiles.read_mode(builder, kind))
+    builder.ret_void()
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    target = binding.Target.from_triple(module.triple).create_target_machine()
+    assert sets in target.emit_assembly(binding.parse_assembly(str(module)))
 
 
 def test_a_kernel_compiles_once_whatever_the_memory_it_is_given(monkeypatch):

@@ -16,6 +16,7 @@ COMMANDS = {
     "cycle": "run trading cycles from a config file and print their reports",
     "fetch": "fetch bars into the cache, in parallel, and say what came",
     "cache": "show, clear or verify the cache of bars",
+    "warmup": "compile every kernel ahead of its first use",
     "doctor": "check versions, folders, calendar, compiled kernels and cache",
 }
 EXAMPLE = """\

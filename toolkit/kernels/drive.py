@@ -11,7 +11,7 @@ import numpy as np
 
 from toolkit.kernels.jit import EXACT, compiled, inline
 from toolkit.kernels.lanes import WIDTH
-from toolkit.kernels.tiles import BYTES, call, flush, get, pack, put, set_floating_mode, unpack
+from toolkit.kernels.tiles import BYTES, call, flush, get, pack, put, restore, unpack
 
 STEPS, FIELDS, OUTPUTS, ROOM, SLOTS, N_SLOTS, HEAD = 0, 1, 2, 3, 4, 5, 6  # SLOTS: where they begin
 # Of a step: its kernel, the first of its slots, inputs among them, its memory's begin and items, where its parameters begin.
@@ -105,7 +105,7 @@ def panel(plan, sides, n_rows, n_bars, first, last, work, aside):
     """Groups `first` to `last` of eight rows of a panel; see `groups`."""
     mode = flush()
     groups(plan, sides, n_rows, n_bars, 0, 0, first, last, work, aside)
-    set_floating_mode(mode)
+    restore(mode)
 
 
 @compiled(**EXACT)
@@ -120,7 +120,7 @@ def stretches(plan, a, b, c, d, e, out, segment, warm, work, aside):
         sides[slot, 0], sides[slot, 2] = slot, 0
         sides[slot, 1] = fields[slot] if row < 0 else out.ctypes.data + 8 * out.shape[1] * row
     groups(plan, sides, 1, a.size, segment, warm, 0, 1, work, aside[3 * n_sides :])
-    set_floating_mode(mode)
+    restore(mode)
 
 
 @compiled(**EXACT)
@@ -140,7 +140,7 @@ def row(plan, a, b, c, d, e, out, work, aside):
         for j in range(plan[N_SLOTS]):
             aside[j] += 8 * n
         bar += n
-    set_floating_mode(mode)
+    restore(mode)
 
 
 @compiled(**EXACT)
@@ -153,4 +153,4 @@ def tick(plan, board, memory, t, aside):
         advance(plan, aside, memory.ctypes.data + 8 * memory.shape[1] * group, BYTES, t, 1)
         for j in range(plan[N_SLOTS]):
             aside[j] += BYTES
-    set_floating_mode(mode)
+    restore(mode)

@@ -1,7 +1,7 @@
 """Moving bars between rows of a panel and tiles of eight lanes, calling a kernel by its address, and flushing denormals.
 
 A tile holds the same bars of eight rows, bar after bar, eight numbers side by side: what `lanes` computes with.  Eight rows
-by eight bars are turned by 24 shuffles in registers.  Addresses are integers; the drivers in `program` see to their bounds.
+by eight bars are turned in registers.  Addresses are integers; the drivers in `program` see to their bounds.
 """
 
 from __future__ import annotations
@@ -9,26 +9,23 @@ from __future__ import annotations
 from llvmlite import ir
 from numba.core import cgutils, types
 
-from toolkit.kernels.jit import inline
 from toolkit.kernels.lanes import DOUBLE, VECTOR, WIDTH, intrinsic
 
 INT64, INT32 = ir.IntType(64), ir.IntType(32)
 BYTES = 8 * WIDTH  # of one bar of a tile
+HALF = ir.VectorType(DOUBLE, WIDTH // 2)
 
 
-def turned(builder, rows):
-    """The transpose of eight vectors: exchanged by ones, by twos, by fours."""
-    for width in 1, 2, 4:
-        turned_rows = list(rows)
-        for i in range(WIDTH):
-            if i & width:
-                continue
-            both = rows[i], rows[i + width]
-            for j, offset in (i, 0), (i + width, width):
-                picks = [k - width + WIDTH + offset if k & width else k + offset for k in range(WIDTH)]
-                turned_rows[j] = builder.shuffle_vector(*both, ir.Constant(ir.VectorType(INT32, WIDTH), picks))
-        rows = turned_rows
-    return rows
+def exchanged(builder, rows, width):
+    """One step of a transpose: blocks of `width` bars change places between rows that lie `width` apart."""
+    turned = list(rows)
+    for i in range(WIDTH):
+        if i & width:
+            continue
+        for j, offset in (i, 0), (i + width, width):
+            picks = [k - width + WIDTH + offset if k & width else k + offset for k in range(WIDTH)]
+            turned[j] = builder.shuffle_vector(rows[i], rows[i + width], ir.Constant(ir.VectorType(INT32, WIDTH), picks))
+    return turned
 
 
 def at(builder, address, kind=VECTOR):
@@ -36,12 +33,18 @@ def at(builder, address, kind=VECTOR):
 
 
 def moved(builder, get, put):
-    """Eight vectors from one place to another, turned; `get` and `put` give address and alignment of the k-th."""
-    rows = []
-    for k in range(WIDTH):
+    """Eight vectors from one place to another, turned; `get` and `put` give address and alignment of the k-th.
+
+    The blocks of four change places while they are loaded: a half row is joined to another one for free.
+    """
+
+    def half(k, side):
         address, align = get(k)
-        rows.append(builder.load(at(builder, address), align=align))
-    for k, row in enumerate(turned(builder, rows)):
+        return builder.load(at(builder, builder.add(address, INT64(BYTES // 2 * side)), HALF), align=min(align, BYTES // 2))
+
+    whole = ir.Constant(ir.VectorType(INT32, WIDTH), list(range(WIDTH)))
+    rows = [builder.shuffle_vector(half(i % 4, i // 4), half(i % 4 + 4, i // 4), whole) for i in range(WIDTH)]
+    for k, row in enumerate(exchanged(builder, exchanged(builder, rows, 1), 2)):
         address, align = put(k)
         builder.store(row, at(builder, address), align=align)
 
@@ -115,54 +118,56 @@ def call(typing, kernel, inputs, outputs, memory, room, parameters, t, n):
 # An average of zeros decays into numbers so small that the processor computes them fifteen times slower, for ever. The mode
 # in which it takes them for zero belongs to the thread.
 FLUSH = {"x86_64": 0x8040, "aarch64": 1 << 24}
+BYTE = ir.IntType(8).as_pointer()
 
 
-def processor(context) -> str:
-    triple = context.codegen()._tm.triple
+def machine(triple: str) -> str:
+    """The kind of processor in the name of a target."""
     return "aarch64" if triple.startswith(("aarch64", "arm64")) else triple.split("-")[0]
 
 
+def read_mode(builder, kind):
+    """The floating-point mode of the thread, 64 bits."""
+    if kind == "aarch64":
+        return builder.call(
+            cgutils.get_or_insert_function(builder.module, ir.FunctionType(INT64, []), f"llvm.{kind}.get.fpcr"), []
+        )
+    place = cgutils.alloca_once(builder, INT32)
+    store = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [BYTE]), "llvm.x86.sse.stmxcsr")
+    builder.call(store, [builder.bitcast(place, BYTE)])
+    return builder.zext(builder.load(place), INT64)
+
+
+def write_mode(builder, kind, mode):
+    """Sets the floating-point mode of the thread."""
+    if kind == "aarch64":
+        write = ir.FunctionType(ir.VoidType(), [INT64])
+        builder.call(cgutils.get_or_insert_function(builder.module, write, f"llvm.{kind}.set.fpcr"), [mode])
+        return
+    place = cgutils.alloca_once_value(builder, builder.trunc(mode, INT32))
+    load = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [BYTE]), "llvm.x86.sse.ldmxcsr")
+    builder.call(load, [builder.bitcast(place, BYTE)])
+
+
 @intrinsic
-def floating_mode(typing):
-    """The floating-point mode of this thread."""
+def flush(typing):
+    """Takes denormals for zero in this thread from here on; returns the mode before, for `restore`."""
 
     def emit(context, builder, sig, args):
-        if processor(context) == "aarch64":
-            read = cgutils.get_or_insert_function(builder.module, ir.FunctionType(INT64, []), "llvm.aarch64.get.fpcr")
-            return builder.call(read, [])
-        place = cgutils.alloca_once(builder, INT32)
-        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
-        store = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse.stmxcsr")
-        builder.call(store, [builder.bitcast(place, ir.IntType(8).as_pointer())])
-        return builder.zext(builder.load(place), INT64)
+        kind = machine(context.codegen()._tm.triple)
+        before = read_mode(builder, kind)
+        write_mode(builder, kind, builder.or_(before, INT64(FLUSH[kind])))
+        return before
 
     return types.int64(), emit
 
 
 @intrinsic
-def set_floating_mode(typing, mode):
+def restore(typing, mode):
+    """Goes back to a mode that `flush` returned."""
+
     def emit(context, builder, sig, args):
-        if processor(context) == "aarch64":
-            kind = ir.FunctionType(ir.VoidType(), [INT64])
-            builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.aarch64.set.fpcr"), args)
-            return context.get_dummy_value()
-        place = cgutils.alloca_once_value(builder, builder.trunc(args[0], INT32))
-        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
-        load = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse.ldmxcsr")
-        builder.call(load, [builder.bitcast(place, ir.IntType(8).as_pointer())])
+        write_mode(builder, machine(context.codegen()._tm.triple), args[0])
         return context.get_dummy_value()
 
     return types.void(types.int64), emit
-
-
-@intrinsic
-def flush_bits(typing):
-    return types.int64(), lambda context, builder, sig, args: INT64(FLUSH[processor(context)])
-
-
-@inline
-def flush():
-    """Takes denormals for zero in this thread from here on; returns the mode before, for `set_floating_mode`."""
-    before = floating_mode()
-    set_floating_mode(before | flush_bits())
-    return before

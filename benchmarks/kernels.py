@@ -1,0 +1,282 @@
+"""Indicators beside TA-Lib, bottleneck and numbagg: a universe, one symbol, a whole set, one more bar, and hostile prices.
+
+    python -m benchmarks.kernels [--quick] [--json FILE]
+
+Peers other than TA-Lib come with `pip install -e '.[bench]'`. What ours and a peer both compute is compared before it is
+timed. A row without a peer stands beside a plain copy of its input, or beside the seconds that are allowed.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+import talib
+
+from benchmarks.measure import Row, interleaved, options, report, row, seconds
+from tests.references import TABLE, One
+from toolkit.signals import indicators as ta
+from toolkit.signals.declared import Indicator, alone
+from toolkit.signals.sets import programmed
+from toolkit.kernels.stream import Stream
+from toolkit.testing.hostile import exact_deviation, exact_mean, hostile_series, judged, truth
+
+N_SYMBOLS, N_BARS = 500, 2520
+FIELDS = "open", "high", "low", "close", "volume"
+TARGETS = {"sma": 2.0, "rolling_std, population": 2.0, "ema": 3.0, "rolling_max": 3.0, "atr": 3.0, "stochastic": 3.0,
+           "rsi": 6.0, "adx": 10.0}  # fmt: skip
+# One call where the table's reference is put together from several.
+ONE_CALL: dict[str, Callable[[One], object]] = {"macd": lambda one: talib.MACD(one.close)}
+
+
+def optional(name: str):
+    """A peer, or None and a line that names it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        print(f"{name} is not installed: its rows are missing (pip install -e '.[bench]')")
+        return None
+
+
+@functools.cache
+def world() -> One:
+    """A universe of seeded prices, (500, 2520) a field."""
+    rng = np.random.default_rng(7)
+    close = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.01, (N_SYMBOLS, N_BARS)), axis=1))
+    opens = close * np.exp(0.004 * rng.standard_normal(close.shape))
+    swing = 0.006 * np.abs(rng.standard_normal((2, *close.shape)))
+    high, low = np.maximum(opens, close) * (1.0 + swing[0]), np.minimum(opens, close) * (1.0 - swing[1])
+    return One(opens, high, low, close, np.floor(1e6 * np.exp(0.5 * rng.standard_normal(close.shape))))
+
+
+def fields_of(what: Indicator) -> list[np.ndarray]:
+    return [getattr(world(), str(name)) for name in what.inputs]
+
+
+def same(ours: np.ndarray, theirs: np.ndarray, name: str) -> None:
+    """Raises if two answers differ by more than a rounding of their size after the warm-up."""
+    late = slice(600, None)
+    difference = np.abs(np.asarray(ours)[..., late] - np.asarray(theirs)[..., late])
+    if not np.nanmax(difference) <= 1e-8 * np.nanmax(np.abs(np.asarray(theirs)[..., late])):
+        raise AssertionError(f"{name}: ours and the peer differ by {np.nanmax(difference)}")
+
+
+def talib_of(name: str) -> Callable[[One], object]:
+    return ONE_CALL.get(name, TABLE[name].references["TA-Lib"])
+
+
+def talib_loop(name: str) -> list[object]:
+    call, everything = talib_of(name), world()
+    return [call(One(*[field[i] for field in everything])) for i in range(N_SYMBOLS)]
+
+
+def panel_peers(name: str) -> dict[str, Callable[[], object]]:
+    """Who else computes the indicator of a whole panel."""
+    close, peers = world().close, {"TA-Lib": lambda: talib_loop(name)}
+    bottleneck, numbagg = optional("bottleneck"), optional("numbagg")
+    if bottleneck:
+        moves = {"sma": bottleneck.move_mean, "rolling_std, population": bottleneck.move_std, "rolling_max": bottleneck.move_max}
+        if name in moves:
+            peers["bottleneck"] = lambda: moves[name](close, 20, axis=1)
+    if numbagg:
+        if name == "sma":
+            peers["numbagg"] = lambda: numbagg.move_mean(close, window=20)
+        elif name == "rolling_std, population":
+            peers["numbagg"] = lambda: numbagg.move_std(close, window=20)
+        elif name == "ema":
+            peers["numbagg"] = lambda: numbagg.move_exp_nanmean(close, alpha=2.0 / 21.0)
+    return peers
+
+
+def computed(what: Indicator, threads: int | None, out: np.ndarray | None = None) -> np.ndarray:
+    """The outputs over the panel, into fresh memory unless given."""
+    program = alone(what.formula, len(what.inputs))
+    out = np.empty((program.n_outputs, N_SYMBOLS, N_BARS)) if out is None else out
+    program.run(fields_of(what), out, threads=threads)
+    return out
+
+
+def panel_rows(rounds: int) -> Iterator[Row]:
+    """A universe, two threads beside every peer and one thread beside TA-Lib; then as part of a plain copy."""
+    for name, target in TARGETS.items():
+        what = TABLE[name].declared
+        for peer, call in panel_peers(name).items():
+            if peer == "TA-Lib":
+                same(computed(what, 1)[:, 3], np.atleast_2d(call()[3]), name)  # type: ignore[index]
+            ours = functools.partial(computed, what, 2)
+            yield interleaved(f"{name}, {N_SYMBOLS} x {N_BARS}, 2 threads", functools.partial(seconds, ours), peer,
+                              functools.partial(seconds, call), target, rounds)  # fmt: skip
+        ours, loop = functools.partial(computed, what, 1), functools.partial(talib_loop, name)
+        yield interleaved(f"{name}, {N_SYMBOLS} x {N_BARS}, 1 thread", functools.partial(seconds, ours), "TA-Lib",
+                          functools.partial(seconds, loop), 2.0, rounds)  # fmt: skip
+    for name in "sma", "ema":
+        what, out, copy = TABLE[name].declared, np.empty((1, N_SYMBOLS, N_BARS)), np.empty((N_SYMBOLS, N_BARS))
+        ours, plain = functools.partial(computed, what, 1, out), functools.partial(np.copyto, copy, world().close)
+        yield interleaved(f"{name}, 1 thread, memory handed in", functools.partial(seconds, ours), "a plain copy",
+                          functools.partial(seconds, plain), 0.5, 3 * rounds)  # fmt: skip
+
+
+def repeated(call: Callable[[], object], times: int) -> float:
+    """Seconds of one call, over several."""
+    start = time.perf_counter()
+    for _ in range(times):
+        call()
+    return (time.perf_counter() - start) / times
+
+
+def single_rows(rounds: int) -> Iterator[Row]:
+    """One symbol, arrays in and out, for all that TA-Lib has; and a Series in and out."""
+    one, rows = One(*[field[5].copy() for field in world()]), []
+    for name, case in TABLE.items():
+        if "TA-Lib" not in case.references:
+            continue
+        program = alone(case.declared.formula, len(case.declared.inputs))
+        inputs = [getattr(one, str(field)) for field in case.declared.inputs]
+        ours, theirs = functools.partial(program.row, *inputs), functools.partial(talib_of(name), one)
+        times = [functools.partial(repeated, call, 100) for call in (ours, theirs)]
+        rows.append(interleaved(f"{name}, one symbol of {N_BARS}", times[0], "TA-Lib", times[1], 1.3, 3 * rounds))
+        yield rows[-1]
+    ours_s, theirs_s = [r.ours_s for r in rows], [r.peer_s for r in rows]
+    middle = np.argsort([r.ratio for r in rows])[len(rows) // 2]
+    median = rows[middle]
+    yield Row(f"the median of {len(rows)} indicators, one symbol", ours_s[middle], "TA-Lib", theirs_s[middle],
+              median.ratio, median.low, median.high, 1.5, median.low >= 1.5)  # fmt: skip
+    close = pd.Series(one.close, pd.bdate_range("2003-01-01", periods=N_BARS))
+    for name, call in {"sma": lambda: ta.sma(close, 20), "rsi": lambda: ta.rsi(close, 14)}.items():
+        took = [repeated(call, 200) for _ in range(3 * rounds)]
+        yield row(f"{name} of a Series", took, "25 us", [25e-6] * len(took), 1.0)
+
+
+SET = {
+    "ema": ta.ema(20), "rsi": ta.rsi(14), "macd": ta.macd(), "atr": ta.atr(14), "adx": ta.adx(14), "obv": ta.obv(),
+    "bands": ta.bollinger(20), "stochastic": ta.stochastic(), "correlation": ta.rolling_correlation(60).of("close", "volume"),
+    "highest": ta.rolling_max(20), "lowest": ta.rolling_min(20),
+}  # fmt: skip
+
+
+def talib_set(o: One) -> tuple[object, ...]:
+    return (
+        talib.EMA(o.close, 20), talib.RSI(o.close, 14), talib.MACD(o.close), talib.ATR(o.high, o.low, o.close, 14),
+        talib.ADX(o.high, o.low, o.close, 14), talib.PLUS_DI(o.high, o.low, o.close, 14),
+        talib.MINUS_DI(o.high, o.low, o.close, 14), talib.OBV(o.close, o.volume), talib.BBANDS(o.close, 20),
+        talib.STOCH(o.high, o.low, o.close, 14, 3, 0, 3, 0), talib.CORREL(o.close, o.volume, 60),
+        talib.MAX(o.close, 20), talib.MIN(o.close, 20),
+    )  # fmt: skip
+
+
+def set_rows(rounds: int) -> Iterator[Row]:
+    """Eighteen outputs of the whole universe in one pass."""
+    members = tuple(SET.values())
+    (program, wanted), fields = programmed(members), dict.fromkeys(f for m in members for f in m.inputs)
+    columns, everything = [getattr(world(), str(field)) for field in fields], world()
+    assert program.n_outputs == 18
+
+    def theirs() -> list[object]:
+        return [talib_set(One(*[field[i] for field in everything])) for i in range(N_SYMBOLS)]
+
+    def ours(out: np.ndarray | None = None) -> None:
+        program.run(columns, np.empty((18, N_SYMBOLS, N_BARS)) if out is None else out, wanted, threads=2)
+
+    kept = np.empty((18, N_SYMBOLS, N_BARS))
+    for what, call, target in ("fresh memory", ours, 3.0), ("memory handed in", functools.partial(ours, kept), 5.0):
+        yield interleaved(f"a set of 18 outputs, 2 threads, {what}", functools.partial(seconds, call), "TA-Lib",
+                          functools.partial(seconds, theirs), target, rounds)  # fmt: skip
+
+
+def stream_rows(rounds: int) -> Iterator[Row]:
+    """One more bar of 500 symbols, 11 outputs."""
+    names = "ema", "rsi", "macd", "atr", "adx", "sma", "std", "highest"
+    members = (ta.ema(20), ta.rsi(14), ta.macd(), ta.atr(14), ta.adx(14), ta.sma(20), ta.rolling_std(20, 0))
+    (program, _), o = programmed(members), world()
+    fields = [getattr(o, str(f)) for f in dict.fromkeys(f for m in members for f in m.inputs)]
+    assert program.n_outputs == 11 and names
+    stream, block = Stream(program, N_SYMBOLS), np.ascontiguousarray(np.stack(fields).transpose(2, 0, 1))
+    for bar in block[:300]:
+        stream.push(bar)
+    handles = [talib_handles(One(*[field[i, :300] for field in o])) for i in range(N_SYMBOLS)]
+    bars = np.stack(o).transpose(2, 1, 0)[300:].tolist()
+
+    def theirs(t: int) -> float:
+        start = time.perf_counter()
+        for (ema, rsi, macd, atr, adx, plus, minus, sma, std), (_, h, l, c, _) in zip(handles, bars[t], strict=True):
+            ema.update(c), rsi.update(c), macd.update(c), sma.update(c), std.update(c)
+            atr.update(h, l, c), adx.update(h, l, c), plus.update(h, l, c), minus.update(h, l, c)
+        return time.perf_counter() - start
+
+    def ours(t: int) -> float:
+        return repeated(lambda: stream.push(block[300 + t]), 1)
+
+    took = [(ours(t), theirs(t)) for t in range(60 * rounds)]
+    yield row(f"one bar, {N_SYMBOLS} symbols x 11 outputs", [a for a, _ in took], "TA-Lib's stream handles",
+              [b for _, b in took], 50.0)  # fmt: skip
+    quick = [repeated(lambda: stream.push(block[300]), 20) for _ in range(20 * rounds)]
+    yield row("the same, without the peer's work between", quick, "10 us", [10e-6] * len(quick), 1.0)
+
+
+def talib_handles(o: One) -> tuple:
+    s = talib.stream
+    hlc = o.high.copy(), o.low.copy(), o.close.copy()
+    return (
+        s.EMA(hlc[2], 20), s.RSI(hlc[2], 14), s.MACD(hlc[2]), s.ATR(*hlc, 14), s.ADX(*hlc, 14), s.PLUS_DI(*hlc, 14),
+        s.MINUS_DI(*hlc, 14), s.SMA(hlc[2], 20), s.STDDEV(hlc[2], 20),
+    )  # fmt: skip
+
+
+def denormal_row(rounds: int) -> Row:
+    """Averages over 20,000 flat bars, which leave them among numbers too small to be computed with quickly."""
+    lively = 100.0 + np.cumsum(np.random.default_rng(1).normal(0.0, 0.1, 20_000))
+    flat = np.concatenate([lively[:2000], np.full(18_000, lively[1999])])
+    program = alone(ta.atr(14).formula, 3)
+    times = [functools.partial(repeated, functools.partial(program.row, x, x, x), 10) for x in (flat, lively)]
+    return interleaved("atr over 20,000 flat bars", times[0], "the same over lively ones", times[1], 1 / 1.2, 3 * rounds)
+
+
+# -------------------------------------------------------------------------------------------------------- cold and warm
+FIRST = """
+import time
+start = time.perf_counter()
+import numpy as np
+from toolkit.signals import indicators as ta
+imported = time.perf_counter()
+x = np.arange(500.0)
+ta.sma(x, 20)
+first = time.perf_counter()
+ta.ema(x, 20), ta.rsi(x, 14), ta.rolling_std(x, 20), ta.macd(x)
+print(first - imported, (time.perf_counter() - first) / 4)
+"""
+
+
+def cold_rows(rounds: int) -> Iterator[Row]:
+    """In processes of their own: a first indicator, further ones, and the whole library compiled from nothing."""
+
+    def python(*command: str, cache: str | None = None) -> str:
+        environment = {**os.environ, **({"XDG_CACHE_HOME": cache} if cache else {})}
+        return subprocess.run([sys.executable, *command], env=environment, check=True, capture_output=True, text=True).stdout
+
+    python("-m", "toolkit", "warmup")
+    took = np.array([list(map(float, python("-c", FIRST).split())) for _ in range(rounds)])
+    yield row("first indicator of a warm process", took[:, 0].tolist(), "0.5 s", [0.5] * rounds, 1.0)
+    yield row("each further kernel", took[:, 1].tolist(), "5 ms", [0.005] * rounds, 1.0)
+    with tempfile.TemporaryDirectory() as empty:
+        whole = seconds(lambda: python("-m", "toolkit", "warmup", cache=empty))
+    yield row("the whole library from nothing", [whole], "60 s", [60.0], 1.0)
+
+
+def main() -> int:
+    args = options(__doc__ or "")
+    rounds = 3 if args.quick else 11
+    rows = [*panel_rows(rounds), *single_rows(rounds), *set_rows(rounds), *stream_rows(rounds), denormal_row(rounds),
+            *cold_rows(3 if args.quick else 5)]  # fmt: skip
+    return report(rows, args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
