@@ -42,8 +42,8 @@ notebooks: .venv/ok  ## run the notebooks afresh and keep clean outputs for a co
 	$(BIN)/python -m toolkit run --in-place $(NOTEBOOKS)
 	$(BIN)/nbstripout --keep-output --keep-count --keep-id $(NOTEBOOKS)
 
-soak: .venv/ok   ## the campaigns against the cache whole: corruption, kills, a full disk, crowds, Ctrl-C
-	$(BIN)/python -m tests.campaigns
+soak: .venv/ok   ## the campaigns whole: corruption, kills, a full disk, crowds, Ctrl-C; 100,000 fuzzed frames
+	$(BIN)/python -m tests.campaigns && $(BIN)/python -m tests.fuzz
 
 bench: .venv/ok  ## measure against the references, side by side (peers: pip install -e '.[bench]')
 	status=0; for each in cycle data kernels; do $(BIN)/python -m benchmarks.$$each || status=1; done; exit $$status

@@ -16,13 +16,15 @@ FAMILIES = {m.name: import_module(f"{__name__}.{m.name}").TABLE for m in pkgutil
 TABLE: dict[str, Case] = {name: case for table in FAMILIES.values() for name, case in table.items()}
 
 
-def bars_of(close: np.ndarray, high: np.ndarray | None = None, low: np.ndarray | None = None) -> Bars:
+def bars_of(
+    close: np.ndarray, high: np.ndarray | None = None, low: np.ndarray | None = None, volume: float = 1e6
+) -> Bars:
     """Bars of closes (n_symbols, n_bars), with highs and lows equal to the close unless given."""
     index = pd.bdate_range("2001-01-01", periods=close.shape[1], unit="ns")
     high, low = close if high is None else high, close if low is None else low
     return Bars.from_frame(
         {
-            name: pd.DataFrame({"open": c, "high": h, "low": l, "close": c, "volume": c * 0.0 + 1e6}, index=index)
+            name: pd.DataFrame({"open": c, "high": h, "low": l, "close": c, "volume": c * 0.0 + volume}, index=index)
             for name, c, h, l in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", close, high, low)
         }
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import statistics
 
+import pandas as pd
 import talib
 
-from toolkit.signals import bollinger
+from toolkit.signals.indicators import bands as ours
 
 from .case import Case, One, Outputs, exact_mean, rolling
 
@@ -16,13 +17,29 @@ def bands(one: One) -> Outputs:
     return middle - 2.0 * spread, middle, middle + 2.0 * spread
 
 
+def channel(lower: pd.Series, upper: pd.Series) -> Outputs:
+    return lower, (lower + upper) / 2.0, upper
+
+
 TABLE = {
     "bollinger": Case(
-        lambda bars: tuple(bollinger(bars.close)),
+        lambda bars: tuple(ours.bollinger(bars.close)),
         {
             "exact fractions": bands,
             "TA-Lib": lambda one: talib.BBANDS(one.close, 20, 2.0, 2.0)[::-1],
         },
         window=20,
+    ),
+    "donchian": Case(
+        lambda bars: tuple(ours.donchian(bars, 20)),
+        {
+            "definition": lambda one: channel(rolling(one.low, 20, min), rolling(one.high, 20, max)),
+            "TA-Lib": lambda one: channel(talib.MIN(one.low, 20), talib.MAX(one.high, 20)),
+            "pandas": lambda one: channel(
+                pd.Series(one.low).rolling(20).min().to_numpy(), pd.Series(one.high).rolling(20).max().to_numpy()
+            ),
+        },
+        window=20,
+        tolerance=0.0,
     ),
 }

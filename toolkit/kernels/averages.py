@@ -46,6 +46,12 @@ def begun(count, span):
 
 
 @inline
+def settling(t, n, least):
+    """How many of n bars after t come before averages that need `least` bars can be steady."""
+    return min(max(least - t, 0), n)
+
+
+@inline
 def shares(ok, count, span, weight, steady):
     """(keep, take, count, known): what stays of the average, what of the value is added, values so far, average known."""
     if steady:
@@ -72,10 +78,12 @@ def ema_bars(x, out, state, span, steady):
 def ema(inputs, outputs, memory, room, parameters, t, n):
     """2 / (span + 1) of the newest value, the rest of the average before."""
     x, out, state, span = column(inputs[0], n), column(outputs[0], n), column(memory, room), parameters[0]
-    if begun(state[0], span) and unbroken(x):
-        ema_bars(x, out, state, span, True)
-    else:
-        ema_bars(x, out, state, span, False)
+    middle = settling(t, n, int(span))
+    for first, last in ((0, middle), (middle, n)):
+        if first < last and begun(state[0], span) and unbroken(x[first:last]):
+            ema_bars(x[first:last], out[first:last], state, span, True)
+        else:
+            ema_bars(x[first:last], out[first:last], state, span, False)
 
 
 @inline
@@ -104,7 +112,11 @@ def macd(inputs, outputs, memory, room, parameters, t, n):
     x, state = column(inputs[0], n), column(memory, room)
     line, smooth_line, histogram = column(outputs[0], n), column(outputs[1], n), column(outputs[2], n)
     fast, slow, signal = parameters[0], parameters[1], parameters[2]
-    if begun(state[2], signal) and unbroken(x):
-        macd_bars(x, line, smooth_line, histogram, state, fast, slow, signal, True)
-    else:
-        macd_bars(x, line, smooth_line, histogram, state, fast, slow, signal, False)
+    middle = settling(t, n, int(slow + signal) - 1)
+    for first, last in ((0, middle), (middle, n)):
+        values, lines = x[first:last], line[first:last]
+        smooth_lines, histograms = smooth_line[first:last], histogram[first:last]
+        if first < last and begun(state[2], signal) and unbroken(values):
+            macd_bars(values, lines, smooth_lines, histograms, state, fast, slow, signal, True)
+        else:
+            macd_bars(values, lines, smooth_lines, histograms, state, fast, slow, signal, False)

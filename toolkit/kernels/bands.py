@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from toolkit.kernels.jit import Kernel
-from toolkit.kernels.lanes import column, where
-from toolkit.kernels.windows import after, blank, finite, pivoted, spread, standing, summed, topped
+from toolkit.kernels.lanes import column, root, where
+from toolkit.kernels.scatter import scattered
+from toolkit.kernels.windows import after, blank, finite, standing, summed, topped
 
 
 @Kernel
@@ -24,11 +25,9 @@ def bollinger(inputs, outputs, memory, room, parameters, t, n):
         equal = where(value == last, equal + 1.0, 1.0)
         last = value
         level, level_head, _ = summed(value, level_head, place, sums, window)
-        total, squares, head, square_head, pivot, place = pivoted(
-            value, head, square_head, pivot, place, tails, squared, window
-        )
+        _, squares, head, square_head, pivot, place = scattered(value, head, square_head, pivot, place, tails, squared, window)
         mean = where(equal >= parameters[0], value, finite(level * share))
-        reach = width * spread(total, squares, share, share)
+        reach = width * root(finite(squares) * share)
         lower[bar], middle[bar], upper[bar] = mean - reach, mean, mean + reach
     state[0], state[1], state[2], state[3], state[4], state[5] = level_head, head, square_head, pivot, last, equal
 

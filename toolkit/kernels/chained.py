@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolkit.kernels.averages import begun, shares, sound, unbroken, usable
+from toolkit.kernels.averages import begun, settling, shares, sound, unbroken, usable
 from toolkit.kernels.jit import Kernel, inline
 from toolkit.kernels.lanes import column, fma, where
 from toolkit.kernels.windows import finite
@@ -16,8 +16,14 @@ from toolkit.kernels.windows import finite
 @inline
 def link(value, ok, count, average, span, steady):
     """(average, count of its values, whether it is known) after one more value, taken in where it is ok."""
-    keep, take, count, known = shares(ok, count, span, 2.0 / (span + 1.0), steady)
-    return fma(keep, average, take * where(ok, value, 0.0)), count, known
+    weight = 2.0 / (span + 1.0)
+    if steady:
+        return fma(1.0 - weight, average, weight * value), count, ok
+    count = count + where(ok, 1.0, 0.0)
+    grown = count > span
+    taken = where(grown, weight, 1.0 / span) * value
+    average = where(ok, fma(where(grown, 1.0 - weight, 1.0), average, taken), average)
+    return average, count, ok & (count >= span)
 
 
 @inline
@@ -34,10 +40,12 @@ def double_bars(x, out, state, span, steady):
 def dema(inputs, outputs, memory, room, parameters, t, n):
     """2 * once - twice, where once = ema(x), twice = ema(once)."""
     x, out, state, span = column(inputs[0], n), column(outputs[0], n), column(memory, room), parameters[0]
-    if begun(state[1], span) and unbroken(x):
-        double_bars(x, out, state, span, True)
-    else:
-        double_bars(x, out, state, span, False)
+    middle = settling(t, n, 2 * int(span) - 1)
+    for first, last in ((0, middle), (middle, n)):
+        if first < last and begun(state[1], span) and unbroken(x[first:last]):
+            double_bars(x[first:last], out[first:last], state, span, True)
+        else:
+            double_bars(x[first:last], out[first:last], state, span, False)
 
 
 @inline
@@ -57,23 +65,25 @@ def triple_bars(x, out, state, span, steady, change):
 
 
 @inline
-def triple(x, out, state, span, change):
-    if begun(state[2], span) and unbroken(x):
-        triple_bars(x, out, state, span, True, change)
-    else:
-        triple_bars(x, out, state, span, False, change)
+def triple(x, out, state, span, change, t, n):
+    middle = settling(t, n, 3 * int(span) - 2)
+    for first, last in ((0, middle), (middle, n)):
+        if first < last and begun(state[2], span) and unbroken(x[first:last]):
+            triple_bars(x[first:last], out[first:last], state, span, True, change)
+        else:
+            triple_bars(x[first:last], out[first:last], state, span, False, change)
 
 
 @Kernel
 def tema(inputs, outputs, memory, room, parameters, t, n):
     """3 * once - 3 * twice + thrice, where once = ema(x), twice = ema(once), thrice = ema(twice)."""
-    triple(column(inputs[0], n), column(outputs[0], n), column(memory, room), parameters[0], False)
+    triple(column(inputs[0], n), column(outputs[0], n), column(memory, room), parameters[0], False, t, n)
 
 
 @Kernel
 def trix(inputs, outputs, memory, room, parameters, t, n):
     """Change of thrice = ema(ema(ema(x))) over what it was when last known."""
-    triple(column(inputs[0], n), column(outputs[0], n), column(memory, room), parameters[0], True)
+    triple(column(inputs[0], n), column(outputs[0], n), column(memory, room), parameters[0], True, t, n)
 
 
 @inline
@@ -101,7 +111,11 @@ def ppo(inputs, outputs, memory, room, parameters, t, n):
     x, state = column(inputs[0], n), column(memory, room)
     line, smooth_line, histogram = column(outputs[0], n), column(outputs[1], n), column(outputs[2], n)
     fast, slow, signal = parameters[0], parameters[1], parameters[2]
-    if begun(state[1], slow) and unbroken(x):
-        ppo_bars(x, line, smooth_line, histogram, state, fast, slow, signal, True)
-    else:
-        ppo_bars(x, line, smooth_line, histogram, state, fast, slow, signal, False)
+    middle = settling(t, n, int(slow))
+    for first, last in ((0, middle), (middle, n)):
+        values, lines = x[first:last], line[first:last]
+        smooth_lines, histograms = smooth_line[first:last], histogram[first:last]
+        if first < last and begun(state[1], slow) and unbroken(values):
+            ppo_bars(values, lines, smooth_lines, histograms, state, fast, slow, signal, True)
+        else:
+            ppo_bars(values, lines, smooth_lines, histograms, state, fast, slow, signal, False)

@@ -33,35 +33,47 @@ def advance(plan, places, memory, item, t, n):
 
 
 @inline
-def load(tile, base, offsets, begins, n_bars, n):
-    """n bars of eight rows into a tile; NaN before the first bar and after the last."""
+def aligned(base, offsets, begins, n_bars, n, aside):
+    """Whether eight whole bars at a time can be moved. A row that lies outside of its bars is led `aside`."""
     whole = n % WIDTH == 0
     for lane in range(WIDTH):
-        whole = whole and begins[lane] >= 0 and begins[lane] + n <= n_bars
-    if whole:
+        if begins[lane] + n <= 0 or begins[lane] >= n_bars:
+            offsets[lane] = aside - base
+        else:
+            whole = whole and begins[lane] >= 0 and begins[lane] + n <= n_bars
+    return whole
+
+
+@inline
+def load(tile, base, offsets, begins, n_bars, n, nothing):
+    """n bars of eight rows into a tile; NaN, of which `nothing` is made, before the first bar and after the last."""
+    if aligned(base, offsets, begins, n_bars, n, nothing):
         for bar in range(0, n, WIDTH):
             pack(tile + BYTES * bar, base + 8 * bar, offsets.ctypes.data)
         return
     for lane in range(WIDTH):
         for bar in range(n):
             inside = 0 <= begins[lane] + bar < n_bars
-            value = get(base + offsets[lane] + 8 * bar) if inside else np.nan
-            put(tile + BYTES * bar + 8 * lane, value)
+            put(tile + BYTES * bar + 8 * lane, get(base + offsets[lane] + 8 * bar) if inside else np.nan)
 
 
 @inline
-def store(tile, base, offsets, begins, n_bars, n):
-    """n bars of a tile out to eight rows; what would lie after the last bar is dropped."""
-    whole = n % WIDTH == 0
-    for lane in range(WIDTH):
-        whole = whole and begins[lane] + n <= n_bars
-    if whole:
+def store(tile, base, offsets, begins, n_bars, n, dump):
+    """n bars of a tile out to eight rows; what would lie after the last bar goes to the dump."""
+    if aligned(base, offsets, begins, n_bars, n, dump):
         for bar in range(0, n, WIDTH):
             unpack(tile + BYTES * bar, base + 8 * bar, offsets.ctypes.data)
         return
     for lane in range(WIDTH):
-        for bar in range(min(n, n_bars - begins[lane])):
+        for bar in range(max(min(n, n_bars - begins[lane]), 0)):
             put(base + offsets[lane] + 8 * bar, get(tile + BYTES * bar + 8 * lane))
+
+
+@inline
+def bars_to(bar, warm, edge, length):
+    """Bars of the next tile: not across the end of the warm-up nor of the last row, and eight by eight."""
+    n = min(CHUNK, (warm if bar < warm else edge if bar < edge else length) - bar)
+    return n - n % WIDTH if n > WIDTH else n
 
 
 @inline
@@ -69,19 +81,22 @@ def groups(plan, sides, n_rows, n_bars, segment, warm, first, last, work, aside)
     """Groups `first` to `last` of eight rows; with `segment`, of eight stretches of `segment` bars of one row each.
 
     sides (n_fields + n_targets, 3): slot, address of its first row, bytes from row to row. A stretch starts `warm` bars early
-    and drops their outputs. work: memory of ROOM lanes and a tile a slot; aside: 2 * WIDTH + N_SLOTS integers.
+    and drops their outputs. work: memory of ROOM lanes, a tile a slot, two rows of CHUNK; aside: 2 * WIDTH + N_SLOTS integers.
     """
     offsets, begins, places = aside[:WIDTH], aside[WIDTH : 2 * WIDTH], aside[2 * WIDTH :]
     memory = (work.ctypes.data + BYTES - 1) // BYTES * BYTES
     tile, room = memory + BYTES * plan[ROOM], WIDTH * (plan[ROOM] + 1)
+    nothing = work.ctypes.data + 8 * (work.size - 2 * CHUNK)
+    work[work.size - 2 * CHUNK :] = np.nan
     for j in range(plan[N_SLOTS]):
         places[j] = tile + BYTES * CHUNK * plan[plan[SLOTS] + j]
     length = segment + warm if segment else n_bars
+    edge = n_bars - (WIDTH - 1) * segment + warm
     for group in range(first, last):
         work[:room] = 0.0
         bar = 0
         while bar < length:
-            n = min(CHUNK, (warm if bar < warm else length) - bar)
+            n = bars_to(bar, warm, edge, length)
             for lane in range(WIDTH):
                 begins[lane] = lane * segment - warm + bar
             for i in range(sides.shape[0]):
@@ -94,9 +109,9 @@ def groups(plan, sides, n_rows, n_bars, segment, warm, first, last, work, aside)
                     row = group if segment else min(WIDTH * group + lane, n_rows - 1)
                     offsets[lane] = row * stride + 8 * begins[lane]
                 if i < plan[FIELDS]:
-                    load(tile + BYTES * CHUNK * slot, base, offsets, begins, n_bars, n)
+                    load(tile + BYTES * CHUNK * slot, base, offsets, begins, n_bars, n, nothing)
                 else:
-                    store(tile + BYTES * CHUNK * slot, base, offsets, begins, n_bars, n)
+                    store(tile + BYTES * CHUNK * slot, base, offsets, begins, n_bars, n, nothing + 8 * CHUNK)
             bar += n
 
 

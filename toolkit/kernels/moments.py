@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from toolkit.kernels.jit import Kernel, inline
 from toolkit.kernels.lanes import column, fma, root
-from toolkit.kernels.windows import after, blank, finite, pivoted, scatter
+from toolkit.kernels.scatter import scattered
+from toolkit.kernels.windows import after, blank, finite, scatter
 
 
 @Kernel
@@ -17,14 +18,11 @@ def variance(inputs, outputs, memory, room, parameters, t, n):
     x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
     window = int(parameters[0])
     ring, squared, place = after(memory, 3), after(memory, 3 + window), t % window
-    share, scale = 1.0 / window, 1.0 / (window - parameters[1])
-    head, square_head, pivot = state[0], state[1], state[2]
+    scale, head, square_head, pivot = 1.0 / (window - parameters[1]), state[0], state[1], state[2]
     blank(column(ring, window), t)
     for bar in range(n):
-        total, squares, head, square_head, pivot, place = pivoted(
-            x[bar], head, square_head, pivot, place, ring, squared, window
-        )
-        out[bar] = scatter(total, squares, share) * scale
+        _, squares, head, square_head, pivot, place = scattered(x[bar], head, square_head, pivot, place, ring, squared, window)
+        out[bar] = finite(squares) * scale
     state[0], state[1], state[2] = head, square_head, pivot
 
 
@@ -34,16 +32,20 @@ def zscore(inputs, outputs, memory, room, parameters, t, n):
     x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
     window = int(parameters[0])
     ring, squared, place = after(memory, 3), after(memory, 3 + window), t % window
-    share, scale = 1.0 / window, 1.0 / (window - parameters[1])
-    head, square_head, pivot = state[0], state[1], state[2]
+    scale, head, square_head, pivot = 1.0 / (window - parameters[1]), state[0], state[1], state[2]
     blank(column(ring, window), t)
     for bar in range(n):
-        total, squares, head, square_head, pivot, place = pivoted(
+        mean, squares, head, square_head, pivot, place = scattered(
             x[bar], head, square_head, pivot, place, ring, squared, window
         )
-        distance = fma(-share, total, x[bar] - pivot)
-        out[bar] = finite(distance / root(scatter(total, squares, share) * scale))
+        out[bar] = finite(((x[bar] - pivot) - mean) / root(finite(squares) * scale))
     state[0], state[1], state[2] = head, square_head, pivot
+
+
+@inline
+def rings_of(memory, window):
+    """Four rings behind the five numbers that are carried."""
+    return after(memory, 5), after(memory, 5 + window), after(memory, 5 + 2 * window), after(memory, 5 + 3 * window)
 
 
 @inline
@@ -71,3 +73,39 @@ def powers(value, heads, pivot, place, rings, window):
             ring[k], squared[k], cubed[k], fourth[k] = total, squares, cubes, fourths
         total_head, square_head, cube_head, fourth_head, place = 0.0, 0.0, 0.0, 0.0, 0
     return (total, squares, cubes, fourths), (total_head, square_head, cube_head, fourth_head), pivot, place
+
+
+@Kernel
+def skew(inputs, outputs, memory, room, parameters, t, n):
+    """Third moment about the mean over the deviation cubed, times the factor that takes out the bias."""
+    x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
+    window, factor = int(parameters[0]), parameters[1]
+    rings, share, place = rings_of(memory, window), 1.0 / window, t % window
+    heads, pivot = (state[0], state[1], state[2], state[3]), state[4]
+    blank(column(rings[0], window), t)
+    for bar in range(n):
+        sums, heads, pivot, place = powers(x[bar], heads, pivot, place, rings, window)
+        total, squares, cubes, _ = sums
+        mean, second = total * share, scatter(total, squares, share)
+        third = fma(mean * mean, 2.0 * total, fma(-3.0 * mean, squares, cubes))
+        out[bar] = finite(factor * third / (second * root(second)))
+    state[0], state[1], state[2], state[3], state[4] = heads[0], heads[1], heads[2], heads[3], pivot
+
+
+@Kernel
+def kurtosis(inputs, outputs, memory, room, parameters, t, n):
+    """Fourth moment about the mean over the variance squared, times a factor, less what a normal law would have."""
+    x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
+    window, factor, normal = int(parameters[0]), parameters[1], parameters[2]
+    rings, share, place = rings_of(memory, window), 1.0 / window, t % window
+    heads, pivot = (state[0], state[1], state[2], state[3]), state[4]
+    blank(column(rings[0], window), t)
+    for bar in range(n):
+        sums, heads, pivot, place = powers(x[bar], heads, pivot, place, rings, window)
+        total, squares, cubes, fourths = sums
+        mean, second = total * share, scatter(total, squares, share)
+        square = mean * mean
+        tilt = fma(-4.0 * mean, cubes, fourths)
+        about = fma(-3.0 * square * mean, total, fma(6.0 * square, squares, tilt))
+        out[bar] = finite(factor * about / (second * second) - normal)
+    state[0], state[1], state[2], state[3], state[4] = heads[0], heads[1], heads[2], heads[3], pivot

@@ -1,12 +1,13 @@
-"""How far and how steadily prices have moved: rsi."""
+"""How far and how steadily prices have moved: rsi, momentum, roc."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from toolkit.kernels.averages import begun, shares, sound, unbroken
+from toolkit.kernels.averages import begun, settling, shares, sound, unbroken
 from toolkit.kernels.jit import Kernel, inline
 from toolkit.kernels.lanes import column, fma, larger, where
+from toolkit.kernels.windows import after, blank, finite
 
 
 @inline
@@ -26,13 +27,44 @@ def rsi_bars(x, out, state, span, steady):
     state[0], state[1], state[2], state[3] = count, gains, losses, last
 
 
+@inline
+def strengths(x, out, state, span, t, n):
+    """rsi of n bars into `out`, from four items of memory."""
+    if t == 0:
+        state[3] = state[3] + np.nan  # no price before the first
+    middle = settling(t, n, int(span) + 1)
+    for first, last in ((0, middle), (middle, n)):
+        if first < last and begun(state[0], span) and unbroken(x[first:last]):
+            rsi_bars(x[first:last], out[first:last], state, span, True)
+        else:
+            rsi_bars(x[first:last], out[first:last], state, span, False)
+
+
 @Kernel
 def rsi(inputs, outputs, memory, room, parameters, t, n):
     """100 * gains / (gains + losses), both Wilder averages of the changes; 50 where there are neither."""
-    x, out, state, span = column(inputs[0], n), column(outputs[0], n), column(memory, room), parameters[0]
-    if t == 0:
-        state[3] = state[3] + np.nan  # no price before the first
-    if begun(state[0], span) and unbroken(x):
-        rsi_bars(x, out, state, span, True)
-    else:
-        rsi_bars(x, out, state, span, False)
+    strengths(column(inputs[0], n), column(outputs[0], n), memory, parameters[0], t, n)
+
+
+@inline
+def compared(x, out, ring, window, relative, t, n):
+    """x less what it was `window` bars ago, over that if relative."""
+    place = t % window
+    blank(column(ring, window), t)
+    for bar in range(n):
+        value, before = x[bar], ring[place]
+        out[bar] = finite((value - before) / before if relative else value - before)
+        ring[place] = value
+        place = place + 1 if place + 1 < window else 0
+
+
+@Kernel
+def momentum(inputs, outputs, memory, room, parameters, t, n):
+    """x - x `window` bars ago."""
+    compared(column(inputs[0], n), column(outputs[0], n), memory, int(parameters[0]), False, t, n)
+
+
+@Kernel
+def roc(inputs, outputs, memory, room, parameters, t, n):
+    """(x - x `window` bars ago) / x `window` bars ago."""
+    compared(column(inputs[0], n), column(outputs[0], n), memory, int(parameters[0]), True, t, n)

@@ -49,7 +49,7 @@ class Program:
         self.n_outputs = len(written)
         self.room = sum(step.room for step in self.steps)
         self.n_slots = sum(len(s.inputs) + len(s.outputs) for s in self.steps)
-        self._work = WIDTH * (self.room + (n_fields + self.n_outputs) * drive.CHUNK + 1)
+        self._work = WIDTH * (self.room + (n_fields + self.n_outputs) * drive.CHUNK + 1) + 2 * drive.CHUNK
         self._unused = MOST_FIELDS - n_fields
         self._kept = threading.local()
         self._last_cut = -1, (0, 0)

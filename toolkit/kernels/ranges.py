@@ -1,37 +1,133 @@
-"""True ranges and their average."""
+"""True ranges, their average, and bands that are as wide as it.
+
+The first bar has no true range: it needs a close before. A bar without a usable high, low or close is passed over; the
+next range reaches back to the last close known.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from toolkit.kernels.averages import begun, shares, sound, unbroken
+from toolkit.kernels.averages import begun, settling, shares, sound, unbroken, usable
 from toolkit.kernels.jit import Kernel, inline
-from toolkit.kernels.lanes import column, fma, larger, smaller, where
+from toolkit.kernels.lanes import column, every, fma, larger, smaller, where
+from toolkit.kernels.windows import finite
 
 
 @inline
-def atr_bars(high, low, close, out, state, span, steady):
-    weight = 1.0 / span
+def three(columns, n):
+    """The first three inputs or outputs."""
+    return column(columns[0], n), column(columns[1], n), column(columns[2], n)
+
+
+@inline
+def whole(high, low, close):
+    """Whether no bar lacks a usable high, low or close."""
+    good = usable(close[0])
+    for bar in range(close.size):
+        good = good & usable(high[bar]) & usable(low[bar]) & usable(close[bar])
+    return every(good)
+
+
+@inline
+def ranged(high, low, close, last, steady):
+    """(range, whether the bar has one, whether the bar is sound)."""
+    ok = sound(high, steady) & sound(low, steady) & sound(close, steady)
+    return larger(high, last) - smaller(low, last), ok & sound(last, steady), ok
+
+
+@inline
+def smoothed(value, taken, count, average, span, steady):
+    """(average, count, whether it is known) of Wilder after one more value."""
+    keep, take, count, known = shares(taken, count, span, 1.0 / span, steady)
+    return fma(keep, average, take * where(taken, value, 0.0)), count, known
+
+
+@inline
+def true_range_bars(high, low, close, out, state, steady):
+    last = state[0]
+    for bar in range(close.size):
+        size, taken, ok = ranged(high[bar], low[bar], close[bar], last, steady)
+        last = where(ok, close[bar], last)
+        out[bar] = where(taken, size, np.nan)
+    state[0] = last
+
+
+@Kernel
+def true_range(inputs, outputs, memory, room, parameters, t, n):
+    """max(high, close before) - min(low, close before)."""
+    high, low, close = three(inputs, n)
+    out, state = column(outputs[0], n), column(memory, room)
+    if t == 0:
+        state[0] = state[0] + np.nan
+    if unbroken(state) and whole(high, low, close):
+        true_range_bars(high, low, close, out, state, True)
+    else:
+        true_range_bars(high, low, close, out, state, False)
+
+
+@inline
+def atr_bars(high, low, close, out, state, span, relative, steady):
     count, average, last = state[0], state[1], state[2]
     for bar in range(close.size):
-        ok = sound(high[bar], steady) & sound(low[bar], steady) & sound(close[bar], steady)
-        true_range = larger(high[bar], last) - smaller(low[bar], last)
-        ranged = ok & sound(last, steady)
+        size, taken, ok = ranged(high[bar], low[bar], close[bar], last, steady)
         last = where(ok, close[bar], last)
-        keep, take, count, known = shares(ranged, count, span, weight, steady)
-        average = fma(keep, average, take * where(ranged, true_range, 0.0))
-        out[bar] = where(known, average, np.nan)
+        average, count, known = smoothed(size, taken, count, average, span, steady)
+        out[bar] = where(known, finite(average / close[bar]) if relative else average, np.nan)
     state[0], state[1], state[2] = count, average, last
+
+
+@inline
+def average_range(inputs, outputs, memory, room, parameters, t, n, relative):
+    high, low, close = three(inputs, n)
+    out, state, span = column(outputs[0], n), column(memory, room), parameters[0]
+    if t == 0:
+        state[2] = state[2] + np.nan
+    middle = settling(t, n, int(span) + 1)
+    for a, b in ((0, middle), (middle, n)):
+        if a < b and begun(state[0], span) and whole(high[a:b], low[a:b], close[a:b]):
+            atr_bars(high[a:b], low[a:b], close[a:b], out[a:b], state, span, relative, True)
+        else:
+            atr_bars(high[a:b], low[a:b], close[a:b], out[a:b], state, span, relative, False)
 
 
 @Kernel
 def atr(inputs, outputs, memory, room, parameters, t, n):
-    """Wilder average of the true range, which begins at the second bar: it needs a close before."""
-    high, low, close = column(inputs[0], n), column(inputs[1], n), column(inputs[2], n)
-    out, state, span = column(outputs[0], n), column(memory, room), parameters[0]
+    """Wilder average of the true range."""
+    average_range(inputs, outputs, memory, room, parameters, t, n, False)
+
+
+@Kernel
+def natr(inputs, outputs, memory, room, parameters, t, n):
+    """Wilder average of the true range / close."""
+    average_range(inputs, outputs, memory, room, parameters, t, n, True)
+
+
+@inline
+def keltner_bars(high, low, close, outs, state, span, atr_span, width, steady):
+    lower, middle, upper = outs
+    n_prices, level, n_ranges, average, last = state[0], state[1], state[2], state[3], state[4]
+    for bar in range(close.size):
+        size, taken, ok = ranged(high[bar], low[bar], close[bar], last, steady)
+        last = where(ok, close[bar], last)
+        typical = (high[bar] + low[bar] + close[bar]) / 3.0
+        keep, take, n_prices, centred = shares(ok, n_prices, span, 2.0 / (span + 1.0), steady)
+        level = fma(keep, level, take * where(ok, typical, 0.0))
+        average, n_ranges, known = smoothed(size, taken, n_ranges, average, atr_span, steady)
+        centre, reach = where(centred & known, level, np.nan), width * average
+        lower[bar], middle[bar], upper[bar] = centre - reach, centre, centre + reach
+    state[0], state[1], state[2], state[3], state[4] = n_prices, level, n_ranges, average, last
+
+
+@Kernel
+def keltner(inputs, outputs, memory, room, parameters, t, n):
+    """middle = ema of (high + low + close) / 3, lower and upper = middle -+ width * atr."""
+    high, low, close = three(inputs, n)
+    outs, state = three(outputs, n), column(memory, room)
+    span, atr_span, width = parameters[0], parameters[1], parameters[2]
     if t == 0:
-        state[2] = state[2] + np.nan  # no close before the first
-    if begun(state[0], span) and unbroken(high) and unbroken(low) and unbroken(close):
-        atr_bars(high, low, close, out, state, span, True)
+        state[4] = state[4] + np.nan
+    if begun(state[0], span) and begun(state[2], atr_span) and whole(high, low, close):
+        keltner_bars(high, low, close, outs, state, span, atr_span, width, True)
     else:
-        atr_bars(high, low, close, out, state, span, False)
+        keltner_bars(high, low, close, outs, state, span, atr_span, width, False)

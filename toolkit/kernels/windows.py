@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 from numba.core import types
-from numba.core.extending import intrinsic
 
 from toolkit.kernels.jit import Kernel, inline
-from toolkit.kernels.lanes import column, fma, larger, root, smaller, where
+from toolkit.kernels.lanes import column, fma, intrinsic, larger, root, smaller, where
+from toolkit.kernels.scatter import scattered
 
 
 @intrinsic
@@ -116,14 +116,11 @@ def deviation(inputs, outputs, memory, room, parameters, t, n):
     x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
     window = int(parameters[0])
     ring, squared, place = after(memory, 3), after(memory, 3 + window), t % window
-    share, scale = 1.0 / window, 1.0 / (window - parameters[1])
-    head, square_head, pivot = state[0], state[1], state[2]
+    scale, head, square_head, pivot = 1.0 / (window - parameters[1]), state[0], state[1], state[2]
     blank(column(ring, window), t)
     for bar in range(n):
-        total, squares, head, square_head, pivot, place = pivoted(
-            x[bar], head, square_head, pivot, place, ring, squared, window
-        )
-        out[bar] = spread(total, squares, share, scale)
+        _, squares, head, square_head, pivot, place = scattered(x[bar], head, square_head, pivot, place, ring, squared, window)
+        out[bar] = root(finite(squares) * scale)
     state[0], state[1], state[2] = head, square_head, pivot
 
 

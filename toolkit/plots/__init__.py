@@ -2,6 +2,7 @@
 
 from toolkit.plots.cycles import cycle_times, dashboard, hit_rate
 from toolkit.plots.display import fingerprint, show
+from toolkit.plots.growth import growth
 from toolkit.plots.panel import LivePanel
 from toolkit.plots.performance import equity
 from toolkit.plots.prices import candles, signal_overlay
@@ -16,6 +17,7 @@ __all__ = [
     "dashboard",
     "equity",
     "fingerprint",
+    "growth",
     "hit_rate",
     "show",
     "signal_overlay",

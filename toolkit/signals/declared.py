@@ -18,7 +18,7 @@ import pandas as pd
 
 from toolkit.data.calendar import Calendar
 from toolkit.data.intervals import dated
-from toolkit.errors import InvalidParameter
+from toolkit.errors import InvalidParameter, InvalidWindow
 from toolkit.kernels.jit import Kernel
 from toolkit.kernels.program import Program, Step
 from toolkit.signals.panels import labelled, panel, same_labels
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from toolkit.data.bars import Bars
 
 FIELDS = "open", "high", "low", "close", "volume", "session_start"
+MOST_ROOM = 2**25  # 2 GB for eight symbols
 Values: TypeAlias = pd.Series | pd.DataFrame | np.ndarray
 
 
@@ -134,7 +135,7 @@ def of_prices(what: Indicator, names: tuple[str, ...], given: list[Any]) -> Any:
     """The indicator of Series, frames or arrays with the same labels, under these labels."""
     if len(given) != len(names):
         raise InvalidParameter(f"{what.name} needs {' and '.join(names)}", f"pass {len(names)} Series, frames or arrays")
-    first = given[0]
+    first, rows = given[0], [panel(each, name) for name, each in zip(names, given, strict=True)]
     for name, other in zip(names[1:], given[1:], strict=True):
         if type(other) is not type(first) or other.shape != first.shape:
             raise InvalidParameter(f"{names[0]} and {name} differ in kind or shape", "pass two of a kind, with the same labels")
@@ -142,7 +143,6 @@ def of_prices(what: Indicator, names: tuple[str, ...], given: list[Any]) -> Any:
             raise InvalidParameter(f"{names[0]} and {name} have different times", f"bring {name} to the times of {names[0]}")
         if isinstance(first, pd.DataFrame) and not same_labels(first.columns, other.columns):
             raise InvalidParameter(f"{names[0]} and {name} have different columns", f"select the columns of {names[0]}")
-    rows = [panel(each, name) for name, each in zip(names, given, strict=True)]
     return wrapped(what, values(what, rows), first)
 
 
@@ -191,7 +191,16 @@ def wrapped(what: Indicator, block: np.ndarray, like: Any) -> Any:
 
 @functools.lru_cache(maxsize=512)
 def alone(formula: Formula, n_inputs: int) -> Program:
-    """The program of one formula that reads fields."""
+    """The program of one formula that reads fields; InvalidWindow if no memory would hold its windows."""
+    check_room(formula)
     slots = tuple(range(n_inputs + len(formula.outputs)))
     step = Step(formula.kernel, slots[:n_inputs], slots[n_inputs:], formula.parameters, formula.room)
     return Program(n_inputs, [step], formula.reach, formula.align)
+
+
+def check_room(formula: Formula) -> None:
+    """Raises InvalidWindow where the windows are beyond the memory of any history."""
+    if formula.room > MOST_ROOM:
+        windows = ", ".join(f"{p:g}" for p in formula.parameters)
+        what = f"{formula.kernel.name} with {windows} would carry {formula.room:,} numbers"
+        raise InvalidWindow(f"{what} for each symbol", f"choose shorter windows, together below {MOST_ROOM:,} numbers")

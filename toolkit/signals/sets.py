@@ -13,7 +13,7 @@ from toolkit.data.clock import Clock
 from toolkit.errors import InvalidParameter
 from toolkit.kernels.program import Program, Step
 from toolkit.kernels.stream import Snapshot, Stream
-from toolkit.signals.declared import Indicator, field, wrapped
+from toolkit.signals.declared import Indicator, check_room, field, wrapped
 from toolkit.signals.memory import Recent
 
 if TYPE_CHECKING:
@@ -202,6 +202,7 @@ def programmed(members: Members) -> tuple[Program, list[int]]:
 
     def placed(member: Indicator) -> tuple[int, ...]:
         formula, key = member.formula, (member.formula, member.inputs)
+        check_room(formula)
         if key not in slots:
             inputs = tuple(fields.index(i) if isinstance(i, str) else placed(i)[0] for i in member.inputs)
             first = len(fields) + sum(len(step.outputs) for step in steps)

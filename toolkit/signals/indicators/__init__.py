@@ -10,10 +10,113 @@ Values are float64 in the unit of the input unless said otherwise. For all of th
   columns, or times that are not rising.
 """
 
-from toolkit.signals.indicators.averages import ema, sma
-from toolkit.signals.indicators.bands import Bollinger, bollinger
+from toolkit.signals.indicators.averages import dema, ema, hma, kama, sma, tema, trix, vwma, wma
+from toolkit.signals.indicators.bands import Bollinger, Donchian, bollinger, donchian
 from toolkit.signals.indicators.momentum import Macd, macd, rsi
-from toolkit.signals.indicators.statistics import rolling_max, rolling_min, rolling_std
-from toolkit.signals.indicators.volatility import atr
+from toolkit.signals.indicators.ordering import percentile_rank, rolling_median, rolling_quantile, rolling_rank
+from toolkit.signals.indicators.performance import drawdown, rolling_sharpe
+from toolkit.signals.indicators.regression import (
+    LinearRegression,
+    linear_regression,
+    rolling_beta,
+    rolling_correlation,
+    rolling_covariance,
+)
+from toolkit.signals.indicators.statistics import (
+    rolling_argmax,
+    rolling_argmin,
+    rolling_kurtosis,
+    rolling_max,
+    rolling_min,
+    rolling_skew,
+    rolling_std,
+    rolling_variance,
+    zscore,
+)
+from toolkit.signals.indicators.trend import Adx, Ichimoku, Supertrend, adx, ichimoku, parabolic_sar, supertrend
+from toolkit.signals.indicators.volatility import (
+    Keltner,
+    atr,
+    close_to_close,
+    ewma_volatility,
+    garman_klass,
+    keltner,
+    natr,
+    parkinson,
+    rogers_satchell,
+    true_range,
+    yang_zhang,
+)
+from toolkit.signals.indicators.volume import (
+    accumulation_distribution,
+    chaikin_money_flow,
+    force_index,
+    money_flow_index,
+    obv,
+    session_vwap,
+    vwap,
+)
 
-__all__ = ["Bollinger", "Macd", "atr", "bollinger", "ema", "macd", "rolling_max", "rolling_min", "rolling_std", "rsi", "sma"]
+__all__ = [
+    "Adx",
+    "Bollinger",
+    "Donchian",
+    "Ichimoku",
+    "Keltner",
+    "LinearRegression",
+    "Macd",
+    "Supertrend",
+    "accumulation_distribution",
+    "adx",
+    "atr",
+    "bollinger",
+    "chaikin_money_flow",
+    "close_to_close",
+    "dema",
+    "donchian",
+    "drawdown",
+    "ema",
+    "ewma_volatility",
+    "force_index",
+    "garman_klass",
+    "hma",
+    "ichimoku",
+    "kama",
+    "keltner",
+    "linear_regression",
+    "macd",
+    "money_flow_index",
+    "natr",
+    "obv",
+    "parabolic_sar",
+    "parkinson",
+    "percentile_rank",
+    "rogers_satchell",
+    "rolling_argmax",
+    "rolling_argmin",
+    "rolling_beta",
+    "rolling_correlation",
+    "rolling_covariance",
+    "rolling_kurtosis",
+    "rolling_max",
+    "rolling_median",
+    "rolling_min",
+    "rolling_quantile",
+    "rolling_rank",
+    "rolling_sharpe",
+    "rolling_skew",
+    "rolling_std",
+    "rolling_variance",
+    "rsi",
+    "session_vwap",
+    "sma",
+    "supertrend",
+    "tema",
+    "trix",
+    "true_range",
+    "vwap",
+    "vwma",
+    "wma",
+    "yang_zhang",
+    "zscore",
+]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from toolkit.kernels import averages, chained, weighted, windows
+from toolkit.errors import InvalidWindow
+from toolkit.kernels import adaptive, averages, chained, weighted, windows
 from toolkit.signals.declared import Formula, indicator
 from toolkit.signals.panels import whole
 
@@ -108,3 +109,19 @@ def trix(span: int = 15) -> Formula:
     """
     span = whole("span", span)
     return Formula(chained.trix, (span,), room=6, lookback=3 * (span - 1) + 1)
+
+
+@indicator("close")
+def kama(window: int = 10, fast: int = 2, slow: int = 30) -> Formula:
+    """Kaufman's adaptive average, an ema whose span lies between `fast` and `slow`; NaN until `window` changes are known.
+
+    Its weight is (efficiency * (2 / (fast + 1) - 2 / (slow + 1)) + 2 / (slow + 1)) ** 2, where the efficiency is how far
+    the price has come in `window` changes over the length of its path, 1 where it has not moved. It begins with the price
+    before its first value. A bar without a price is passed over. Raises InvalidWindow unless fast < slow.
+    Source: P. J. Kaufman, Smarter Trading (1995), p. 129.
+    """
+    window, fast, slow = whole("window", window), whole("fast", fast), whole("slow", slow)
+    if fast >= slow:
+        raise InvalidWindow(f"fast is {fast}, slow is {slow}", "choose fast below slow")
+    room = 2 + 3 * window + (1 + window.bit_length()) * adaptive.BLOCK
+    return Formula(adaptive.kama, (window, fast, slow), room=room, lookback=window)

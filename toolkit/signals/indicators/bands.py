@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +30,26 @@ def bollinger(window: int = 20, width: float = 2.0) -> Formula:
     Source: J. Bollinger, Bollinger on Bollinger Bands (2001), ch. 7.
     """
     window = whole("window", window)
-    if not 0.0 < width < np.inf:
+    if isinstance(width, bool) or not isinstance(width, Real) or not 0.0 < width < np.inf:
         raise InvalidParameter(f"width is {width!r}, it must be a number above 0", "pass e.g. width=2.0")
-    room = 6 + 4 * window
-    return Formula(bands.bollinger, (window, width), room=room, lookback=window - 1, reach=window, align=window)
+    room, parameters = 6 + 3 * window, (window, float(width))
+    return Formula(bands.bollinger, parameters, room=room, lookback=window - 1, reach=window, align=window)
+
+
+class Donchian(NamedTuple):
+    """Price units: the lowest low, the highest high, and the middle between them."""
+
+    lower: Values
+    middle: Values
+    upper: Values
+
+
+@indicator("high", "low", into=Donchian)
+def donchian(window: int = 20) -> Formula:
+    """Channel from the lowest low to the highest high of the last `window` bars; NaN for the first window - 1 bars.
+
+    The bar itself is included: a rule that buys a close above the channel compares it with the channel of the bar before.
+    Source: R. D. Donchian, High finance in copper, Financial Analysts Journal 16 (1960).
+    """
+    window = whole("window", window)
+    return Formula(bands.donchian, (window,), room=2 + 2 * window, lookback=window - 1, reach=window, align=window)

@@ -1,0 +1,106 @@
+"""Sums of squares and of products about the mean, over rolling windows that are split as in `windows`.
+
+Values are taken as distances to a pivot, the value where two blocks meet: it lies in every window that the split serves, so
+that the level of the prices costs no digits. Only positive terms are added to a sum of squares: each further value adds its
+squared distance to the mean so far times count / (count + 1), and tail and head join by the gap between their means. In
+the worst case that keeps all but a digit, where squares about the pivot alone would lose as many as the window has.
+Source: T. F. Chan, G. H. Golub, R. J. LeVeque, Algorithms for computing the sample variance, The American Statistician 37
+(1983), eqs. 1.4 and 2.1; E. A. Youngs, E. M. Cramer, Technometrics 13 (1971).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toolkit.kernels.jit import inline
+from toolkit.kernels.lanes import fma
+
+# The divider of the processor is busy with roots: what a count is divided by is looked up, for windows up to this.
+TABLE = 1024
+INVERSES = np.concatenate([[0.0], 1.0 / np.arange(1.0, TABLE)])
+KEPT = np.arange(TABLE) / (np.arange(TABLE) + 1.0)
+
+
+@inline
+def inverse(count, window):
+    """1 / count; 0 for none."""
+    if window < TABLE:
+        return INVERSES[np.uint64(count)]
+    return 1.0 / count if count else 0.0
+
+
+@inline
+def kept(count, window):
+    """count / (count + 1)."""
+    if window < TABLE:
+        return KEPT[np.uint64(count)]
+    return count / (count + 1.0)
+
+
+@inline
+def taken(distance, total, squares, count, window):
+    """(total, squares) of `count` distances and one more."""
+    off = fma(-inverse(count, window), total, distance)
+    return total + distance, fma(off * kept(count, window), off, squares)
+
+
+@inline
+def scattered(value, head, square_head, pivot, place, means, squared, window):
+    """(mean of the distances, sum of squares about it, head, square_head, pivot, place) with one more value.
+
+    means and squared are the tails; below `place`, `means` has the values of the block at hand.
+    """
+    means[place] = value
+    head, square_head = taken(value - pivot, head, square_head, place, window)
+    place += 1
+    if place < window:
+        part = place / window
+        gap = fma(inverse(place, window), head, -means[place])
+        mean = fma(gap, part, means[place])
+        squares = fma(gap * (part * (window - place)), gap, squared[place] + square_head)
+    else:
+        pivot = value
+        total = squares = mean = 0.0
+        for count in range(window):
+            k = window - 1 - count
+            total, squares = taken(means[k] - pivot, total, squares, count, window)
+            mean = total * inverse(count + 1, window)
+            means[k], squared[k] = mean, squares
+        head, square_head, place = 0.0, 0.0, 0
+    return mean, squares, head, square_head, pivot, place
+
+
+@inline
+def taken_both(u, v, sums, count, window):
+    """Of two distances at a time: (totals of u and of v; squares of u, of v, products of both) with one more pair."""
+    u_total, v_total, uu, vv, uv = sums
+    back, keep = -inverse(count, window), kept(count, window)
+    u_off, v_off = fma(back, u_total, u), fma(back, v_total, v)
+    part = u_off * keep
+    return u_total + u, v_total + v, fma(part, u_off, uu), fma(v_off * keep, v_off, vv), fma(part, v_off, uv)
+
+
+@inline
+def scattered_both(x, y, sums, x_pivot, y_pivot, place, tails, window):
+    """((squares of x, squares of y, products about the means), sums, x_pivot, y_pivot, place) with one more pair of values."""
+    x_means, y_means, xxs, yys, xys = tails
+    x_means[place], y_means[place] = x, y
+    sums = taken_both(x - x_pivot, y - y_pivot, sums, place, window)
+    place += 1
+    if place < window:
+        share = inverse(place, window)
+        x_gap, y_gap = fma(share, sums[0], -x_means[place]), fma(share, sums[1], -y_means[place])
+        weight = place / window * (window - place)
+        part = x_gap * weight
+        xx, yy = fma(part, x_gap, xxs[place] + sums[2]), fma(y_gap * weight, y_gap, yys[place] + sums[3])
+        xy = fma(part, y_gap, xys[place] + sums[4])
+    else:
+        x_pivot, y_pivot, sums = x, y, (0.0, 0.0, 0.0, 0.0, 0.0)
+        for count in range(window):
+            k = window - 1 - count
+            sums = taken_both(x_means[k] - x_pivot, y_means[k] - y_pivot, sums, count, window)
+            share = inverse(count + 1, window)
+            x_means[k], y_means[k], xxs[k], yys[k], xys[k] = share * sums[0], share * sums[1], sums[2], sums[3], sums[4]
+        xx, yy, xy = sums[2], sums[3], sums[4]
+        sums, place = (0.0, 0.0, 0.0, 0.0, 0.0), 0
+    return (xx, yy, xy), sums, x_pivot, y_pivot, place

@@ -1,0 +1,158 @@
+"""Volatility of prices, by the year, and returns against it. Logarithms are of ratios, so that no unit of price is felt.
+
+Windows are split as in `windows`: a bar whose prices are not all positive numbers gives NaN to the windows that hold it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toolkit.kernels.averages import usable
+from toolkit.kernels.jit import Kernel, inline
+from toolkit.kernels.lanes import column, fma, root, where
+from toolkit.kernels.logarithm import log
+from toolkit.kernels.windows import after, blank, finite, pivoted, scatter, spread, summed
+
+
+@inline
+def log_ratio(value, before):
+    """log(value / before), NaN unless what was before is above zero; not finite unless the value is, too."""
+    return log(where(before > 0.0, value / before, np.nan))
+
+
+@inline
+def returns_window(x, out, memory, parameters, t, relative):
+    """Deviation of logarithmic returns, or with `relative` the mean of plain returns over their deviation; times a factor."""
+    state, window, factor = column(memory, 4), int(parameters[0]), parameters[2]
+    ring, squared, place = after(memory, 4), after(memory, 4 + window), t % window
+    share, scale = 1.0 / window, 1.0 / (window - parameters[1])
+    head, square_head, pivot, last = state[0], state[1], state[2], state[3]
+    blank(column(ring, window), t)
+    if t == 0:
+        last = last + np.nan
+    for bar in range(x.size):
+        change = where(last > 0.0, (x[bar] - last) / last, np.nan)
+        value = change if relative else log_ratio(x[bar], last)
+        last = x[bar]
+        total, squares, head, square_head, pivot, place = pivoted(value, head, square_head, pivot, place, ring, squared, window)
+        deviation = spread(total, squares, share, scale)
+        out[bar] = finite(factor * (fma(total, share, pivot) / deviation)) if relative else factor * deviation
+    state[0], state[1], state[2], state[3] = head, square_head, pivot, last
+
+
+@Kernel
+def close_to_close(inputs, outputs, memory, room, parameters, t, n):
+    """Standard deviation of log(close / close before) over `window` returns, times a factor."""
+    returns_window(column(inputs[0], n), column(outputs[0], n), memory, parameters, t, False)
+
+
+@Kernel
+def sharpe(inputs, outputs, memory, room, parameters, t, n):
+    """Mean / standard deviation of close / close before - 1 over `window` returns, times a factor."""
+    returns_window(column(inputs[0], n), column(outputs[0], n), memory, parameters, t, True)
+
+
+@inline
+def within(open_, high, low, close):
+    """Rogers and Satchell: up * (up - day) + down * (down - day), logarithms of high, low and close from the open."""
+    up, down, day = log_ratio(high, open_), log_ratio(low, open_), log_ratio(close, open_)
+    return fma(up, up - day, down * (down - day)), day
+
+
+@inline
+def mean_square(out, memory, parameters, t):
+    """Puts root(factor * mean over the window) in the place of each value of `out`."""
+    state, ring, window = column(memory, 1), after(memory, 1), int(parameters[0])
+    place, scale, head = t % window, parameters[1] / window, state[0]
+    blank(column(ring, window), t)
+    for bar in range(out.size):
+        total, head, place = summed(out[bar], head, place, ring, window)
+        out[bar] = root(finite(total * scale))
+    state[0] = head
+
+
+@Kernel
+def parkinson(inputs, outputs, memory, room, parameters, t, n):
+    """Root of the mean of log(high / low)^2, which is 4 log(2) times the variance, times a factor."""
+    high, low, out = column(inputs[0], n), column(inputs[1], n), column(outputs[0], n)
+    for bar in range(n):
+        span = log_ratio(high[bar], low[bar])
+        out[bar] = span * span
+    mean_square(out, memory, parameters, t)
+
+
+@Kernel
+def garman_klass(inputs, outputs, memory, room, parameters, t, n):
+    """Root of the mean of log(high / low)^2 / 2 - (2 log(2) - 1) log(close / open)^2, times a factor."""
+    open_, high, low, close = column(inputs[0], n), column(inputs[1], n), column(inputs[2], n), column(inputs[3], n)
+    out = column(outputs[0], n)
+    for bar in range(n):
+        span, day = log_ratio(high[bar], low[bar]), log_ratio(close[bar], open_[bar])
+        out[bar] = fma(0.5 * span, span, -(parameters[2] * day) * day)
+    mean_square(out, memory, parameters, t)
+
+
+@Kernel
+def rogers_satchell(inputs, outputs, memory, room, parameters, t, n):
+    """Root of the mean of `within`, times a factor."""
+    open_, high, low, close = column(inputs[0], n), column(inputs[1], n), column(inputs[2], n), column(inputs[3], n)
+    out = column(outputs[0], n)
+    for bar in range(n):
+        out[bar], _ = within(open_[bar], high[bar], low[bar], close[bar])
+    mean_square(out, memory, parameters, t)
+
+
+@Kernel
+def yang_zhang(inputs, outputs, memory, room, parameters, t, n):
+    """Root of variance(night) + k * variance(day) + (1 - k) * mean(within), times a factor.
+
+    night = log(open / close before), day = log(close / open).
+    """
+    open_, high, low, close = column(inputs[0], n), column(inputs[1], n), column(inputs[2], n), column(inputs[3], n)
+    out, state, window, factor, k = column(outputs[0], n), column(memory, 8), int(parameters[0]), parameters[1], parameters[2]
+    nights, night_squares, days = after(memory, 8), after(memory, 8 + window), after(memory, 8 + 2 * window)
+    day_squares, ring, place = after(memory, 8 + 3 * window), after(memory, 8 + 4 * window), t % window
+    share, scale = 1.0 / window, 1.0 / (window - 1.0)
+    night_head, night_square, night_pivot, last = state[0], state[1], state[2], state[3]
+    day_head, day_square, day_pivot, head = state[4], state[5], state[6], state[7]
+    blank(column(nights, window), t)
+    if t == 0:
+        last = last + np.nan
+    for bar in range(n):
+        term, day = within(open_[bar], high[bar], low[bar], close[bar])
+        night = log_ratio(open_[bar], last)
+        last = close[bar]
+        total, squares, night_head, night_square, night_pivot, _ = pivoted(
+            night, night_head, night_square, night_pivot, place, nights, night_squares, window
+        )
+        overnight = scatter(total, squares, share)
+        total, squares, day_head, day_square, day_pivot, _ = pivoted(
+            day, day_head, day_square, day_pivot, place, days, day_squares, window
+        )
+        intraday = scatter(total, squares, share)
+        total, head, place = summed(term, head, place, ring, window)
+        variance = fma(1.0 - k, total * share, fma(k, intraday, overnight) * scale)
+        out[bar] = root(finite(variance * factor))
+    state[0], state[1], state[2], state[3] = night_head, night_square, night_pivot, last
+    state[4], state[5], state[6], state[7] = day_head, day_square, day_pivot, head
+
+
+@Kernel
+def ewma_volatility(inputs, outputs, memory, room, parameters, t, n):
+    """Root of variance = decay * variance + (1 - decay) * log(close / close before)^2, times a factor.
+
+    It begins with the first square; a bar without a positive price is passed over.
+    """
+    x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
+    decay, factor = parameters[0], parameters[1]
+    known, variance, last = state[0], state[1], state[2]
+    for bar in range(n):
+        ok = usable(x[bar]) & (x[bar] > 0.0)
+        value = log_ratio(x[bar], last)
+        moved = ok & usable(value)
+        last = where(ok, x[bar], last)
+        keep = where(moved, where(known > 0.0, decay, 0.0), 1.0)
+        take = where(moved, where(known > 0.0, 1.0 - decay, 1.0) * (value * value), 0.0)
+        variance, known = fma(keep, variance, take), where(moved, 1.0, known)
+        out[bar] = where(moved, factor * root(variance), np.nan)
+    state[0], state[1], state[2] = known, variance, last

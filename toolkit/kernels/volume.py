@@ -1,0 +1,149 @@
+"""Prices weighed with the volume that was traded at them.
+
+Running totals and averages pass over a bar without usable prices and volume; windows that hold one are NaN.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toolkit.kernels.averages import shares, usable
+from toolkit.kernels.jit import Kernel, inline
+from toolkit.kernels.lanes import absolute, column, fma, where
+from toolkit.kernels.windows import after, blank, finite, summed
+
+# Of a price: the sum of three adjusted prices is rounded. As traded the same, they would seem to have moved.
+ROUNDING = 1e-14
+
+
+@inline
+def four(inputs, n):
+    return column(inputs[0], n), column(inputs[1], n), column(inputs[2], n), column(inputs[3], n)
+
+
+@Kernel
+def obv(inputs, outputs, memory, room, parameters, t, n):
+    """Running total of the volume, signed by the change of the close; the first bar counts as a rise."""
+    close, volume = column(inputs[0], n), column(inputs[1], n)
+    out, state = column(outputs[0], n), column(memory, room)
+    total, last = state[0], state[1]
+    if t == 0:
+        last = last - np.inf
+    for bar in range(n):
+        ok = usable(close[bar]) & usable(volume[bar])
+        signed = where(close[bar] > last, volume[bar], where(close[bar] < last, -volume[bar], 0.0))
+        last = where(ok, close[bar], last)
+        total = total + where(ok, signed, 0.0)
+        out[bar] = where(ok, total, np.nan)
+    state[0], state[1] = total, last
+
+
+@inline
+def accumulated(high, low, close, volume):
+    """The volume times where the close lies in the range: -1 at the low, 1 at the high, 0 without a range."""
+    width, above = high - low, (close - low) - (high - close)
+    return above / where(width == 0.0, 1.0, width) * volume
+
+
+@Kernel
+def accumulation_distribution(inputs, outputs, memory, room, parameters, t, n):
+    """Running total of `accumulated`."""
+    high, low, close, volume = four(inputs, n)
+    out, state = column(outputs[0], n), column(memory, room)
+    total = state[0]
+    for bar in range(n):
+        value = accumulated(high[bar], low[bar], close[bar], volume[bar])
+        ok = usable(value)
+        total = total + where(ok, value, 0.0)
+        out[bar] = where(ok, total, np.nan)
+    state[0] = total
+
+
+@Kernel
+def chaikin_money_flow(inputs, outputs, memory, room, parameters, t, n):
+    """Sum of `accumulated` / sum of the volume, over a window; 0 / 0, NaN, where nothing was traded."""
+    high, low, close, volume = four(inputs, n)
+    out, state, window = column(outputs[0], n), column(memory, 2), int(parameters[0])
+    flows, volumes, place = after(memory, 2), after(memory, 2 + window), t % window
+    flow_head, volume_head = state[0], state[1]
+    blank(column(flows, window), t)
+    for bar in range(n):
+        value = accumulated(high[bar], low[bar], close[bar], volume[bar])
+        flow, flow_head, _ = summed(value, flow_head, place, flows, window)
+        traded, volume_head, place = summed(volume[bar], volume_head, place, volumes, window)
+        out[bar] = finite(flow / traded)
+    state[0], state[1] = flow_head, volume_head
+
+
+@Kernel
+def money_flow_index(inputs, outputs, memory, room, parameters, t, n):
+    """100 * rises / (rises + falls), sums over a window of typical price * volume where that price rose, fell; 50 for 0 / 0."""
+    high, low, close, volume = four(inputs, n)
+    out, state, window = column(outputs[0], n), column(memory, 3), int(parameters[0])
+    rising, falling, place = after(memory, 3), after(memory, 3 + window), t % window
+    rise_head, fall_head, last = state[0], state[1], state[2]
+    if t == 0:
+        last = last + np.nan
+    blank(column(rising, window), t)
+    for bar in range(n):
+        typical = (high[bar] + low[bar] + close[bar]) / 3.0
+        flow, change, noise = finite(typical * volume[bar]), finite(typical - last), ROUNDING * absolute(typical)
+        nothing, last = (flow - flow) + (change - change), typical
+        rises, rise_head, _ = summed(where(change > noise, flow, nothing), rise_head, place, rising, window)
+        falls, fall_head, place = summed(where(change < -noise, flow, nothing), fall_head, place, falling, window)
+        both = rises + falls
+        out[bar] = finite(where(both == 0.0, 50.0, 100.0 * (rises / both)))
+    state[0], state[1], state[2] = rise_head, fall_head, last
+
+
+@Kernel
+def force_index(inputs, outputs, memory, room, parameters, t, n):
+    """ema of (close - close before) * volume."""
+    close, volume = column(inputs[0], n), column(inputs[1], n)
+    out, state, span = column(outputs[0], n), column(memory, room), parameters[0]
+    count, average, last = state[0], state[1], state[2]
+    if t == 0:
+        last = last + np.nan
+    for bar in range(n):
+        ok, force = usable(close[bar]) & usable(volume[bar]), (close[bar] - last) * volume[bar]
+        last, moved = where(ok, close[bar], last), ok & usable(force)
+        keep, take, count, known = shares(moved, count, span, 2.0 / (span + 1.0), False)
+        average = fma(keep, average, take * where(moved, force, 0.0))
+        out[bar] = where(known, average, np.nan)
+    state[0], state[1], state[2] = count, average, last
+
+
+@Kernel
+def vwap(inputs, outputs, memory, room, parameters, t, n):
+    """Sum of typical price * volume / sum of volume, over a window; a price that does not move is met exactly."""
+    high, low, close, volume = four(inputs, n)
+    out, state, window = column(outputs[0], n), column(memory, 4), int(parameters[0])
+    flows, volumes, place = after(memory, 4), after(memory, 4 + window), t % window
+    flow_head, volume_head, last, equal = state[0], state[1], state[2], state[3]
+    blank(column(flows, window), t)
+    for bar in range(n):
+        typical = (high[bar] + low[bar] + close[bar]) / 3.0
+        equal = where(typical == last, equal + 1.0, 1.0)
+        last = typical
+        flow, flow_head, _ = summed(typical * volume[bar], flow_head, place, flows, window)
+        traded, volume_head, place = summed(volume[bar], volume_head, place, volumes, window)
+        mean = finite(flow / traded)
+        out[bar] = where((equal >= parameters[0]) & (mean == mean), typical, mean)
+    state[0], state[1], state[2], state[3] = flow_head, volume_head, last, equal
+
+
+@Kernel
+def session_vwap(inputs, outputs, memory, room, parameters, t, n):
+    """Sum of typical price * volume / sum of volume since the session began, summed from its first price."""
+    high, low, close, volume = four(inputs, n)
+    opened, out, state = column(inputs[4], n), column(outputs[0], n), column(memory, room)
+    flow, traded, pivot = state[0], state[1], state[2]
+    for bar in range(n):
+        typical = (high[bar] + low[bar] + close[bar]) / 3.0
+        ok, fresh = usable(typical) & usable(volume[bar]), opened[bar] > 0.0
+        flow, traded = where(fresh, 0.0, flow), where(fresh, 0.0, traded)
+        pivot = where(ok & (traded == 0.0), typical, pivot)
+        flow = where(ok, fma(volume[bar], typical - pivot, flow), flow)
+        traded = where(ok, traded + volume[bar], traded)
+        out[bar] = where(ok & (traded > 0.0), pivot + flow / traded, np.nan)
+    state[0], state[1], state[2] = flow, traded, pivot
