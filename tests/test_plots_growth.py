@@ -30,14 +30,19 @@ def line(ax, label):
 
 def test_a_cost_in_proportion_lies_on_its_dotted_line():
     ax = growth(SECONDS)
-    np.testing.assert_allclose(line(ax, "loop").get_ydata(), line(ax, "_loop, linear").get_ydata())
+    np.testing.assert_allclose(line(ax, "loop").get_xydata()[[0, -1]], line(ax, "_loop, linear").get_xydata())
     assert ax.get_xscale() == ax.get_yscale() == "log"
 
 
 def test_a_fixed_cost_lifts_the_small_sizes_above_their_dotted_line():
     ax = growth(SECONDS)
-    above = line(ax, "one call").get_ydata() - line(ax, "_one call, linear").get_ydata()
-    np.testing.assert_allclose(above, PER_CALL * np.array([0.99, 0.9, 0.0]), atol=1e-18)
+    above = line(ax, "one call").get_ydata()[[0, -1]] - line(ax, "_one call, linear").get_ydata()
+    np.testing.assert_allclose(above, [0.99 * PER_CALL, 0.0], atol=1e-18)
+
+
+def test_a_dotted_line_ends_where_it_would_leave_the_points():
+    flat = pd.DataFrame({"flat": [1.0, 1.0, 1.0], "loop": [0.1, 1.0, 10.0]}, index=SIZES)
+    np.testing.assert_allclose(line(growth(flat), "_flat, linear").get_xydata(), [[10.0, 0.1], [100.0, 1.0]])
 
 
 def test_the_axis_is_named_and_marked_after_the_sizes():

@@ -16,9 +16,7 @@ FAMILIES = {m.name: import_module(f"{__name__}.{m.name}").TABLE for m in pkgutil
 TABLE: dict[str, Case] = {name: case for table in FAMILIES.values() for name, case in table.items()}
 
 
-def bars_of(
-    close: np.ndarray, high: np.ndarray | None = None, low: np.ndarray | None = None, volume: float = 1e6
-) -> Bars:
+def bars_of(close: np.ndarray, high: np.ndarray | None = None, low: np.ndarray | None = None, volume: float = 1e6) -> Bars:
     """Bars of closes (n_symbols, n_bars), with highs and lows equal to the close unless given."""
     index = pd.bdate_range("2001-01-01", periods=close.shape[1], unit="ns")
     high, low = close if high is None else high, close if low is None else low

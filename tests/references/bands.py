@@ -23,7 +23,7 @@ def channel(lower: pd.Series, upper: pd.Series) -> Outputs:
 
 TABLE = {
     "bollinger": Case(
-        lambda bars: tuple(ours.bollinger(bars.close)),
+        ours.bollinger(),
         {
             "exact fractions": bands,
             "TA-Lib": lambda one: talib.BBANDS(one.close, 20, 2.0, 2.0)[::-1],
@@ -31,7 +31,7 @@ TABLE = {
         window=20,
     ),
     "donchian": Case(
-        lambda bars: tuple(ours.donchian(bars, 20)),
+        ours.donchian(20),
         {
             "definition": lambda one: channel(rolling(one.low, 20, min), rolling(one.high, 20, max)),
             "TA-Lib": lambda one: channel(talib.MIN(one.low, 20), talib.MAX(one.high, 20)),

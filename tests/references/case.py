@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from toolkit.data.bars import Bars
+from toolkit.signals.declared import Indicator, of_fields
 
 Outputs = tuple[np.ndarray, ...]
 
@@ -25,14 +26,21 @@ class One(NamedTuple):
 
 
 class Case(NamedTuple):
-    """`ours` maps Bars to a tuple of frames; each reference maps the bars of one symbol to a tuple of arrays."""
+    """`what` is declared, or maps Bars to a tuple of frames; each reference maps the bars of one symbol to a tuple of arrays."""
 
-    ours: Callable[[Bars], tuple[pd.DataFrame, ...]]
+    what: Indicator | Callable[[Bars], tuple[pd.DataFrame, ...]]
     references: dict[str, Callable[[One], Outputs]]
     window: int  # bars that the value of a bar depends on; 0 for averages that remember everything
     power: int = 1  # the value scales with this power of the price (volumes by its inverse)
     tolerance: float = 1e-12  # relative to the largest value
     note: str = ""
+
+    def ours(self, bars: Bars) -> tuple[pd.DataFrame, ...]:
+        """Our outputs of the bars."""
+        if not isinstance(self.what, Indicator):
+            return self.what(bars)
+        outputs = of_fields(self.what, bars)
+        return tuple(outputs) if isinstance(outputs, tuple) else (outputs,)
 
 
 def rolling(close: np.ndarray, window: int, function: Callable[[list[float]], float]) -> np.ndarray:

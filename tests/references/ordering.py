@@ -26,7 +26,7 @@ def quantile(values: list[float], fraction: float) -> float:
 
 TABLE = {
     "rolling_rank": Case(
-        lambda bars: (ours.rolling_rank(bars.close, 20),),
+        ours.rolling_rank(20),
         {
             "definition": lambda one: (rolling(one.close, 20, rank),),
             "pandas": lambda one: (pd.Series(one.close).rolling(20).rank().to_numpy(),),
@@ -36,7 +36,7 @@ TABLE = {
         tolerance=0.0,
     ),
     "percentile_rank": Case(
-        lambda bars: (ours.percentile_rank(bars.close, 20),),
+        ours.percentile_rank(20),
         {
             "definition": lambda one: (rolling(one.close, 20, lambda values: rank(values) / 20.0),),
             "pandas": lambda one: (pd.Series(one.close).rolling(20).rank(pct=True).to_numpy(),),
@@ -46,7 +46,7 @@ TABLE = {
         tolerance=0.0,
     ),
     "rolling_median": Case(
-        lambda bars: (ours.rolling_median(bars.close, 20),),
+        ours.rolling_median(20),
         {
             "definition": lambda one: (rolling(one.close, 20, statistics.median),),
             "pandas": lambda one: (pd.Series(one.close).rolling(20).median().to_numpy(),),
@@ -55,7 +55,7 @@ TABLE = {
         tolerance=1e-15,
     ),
     "rolling_median, odd": Case(
-        lambda bars: (ours.rolling_median(bars.close, 5),),
+        ours.rolling_median(5),
         {
             "definition": lambda one: (rolling(one.close, 5, statistics.median),),
             "pandas": lambda one: (pd.Series(one.close).rolling(5).median().to_numpy(),),
@@ -64,7 +64,7 @@ TABLE = {
         tolerance=0.0,
     ),
     "rolling_quantile": Case(
-        lambda bars: (ours.rolling_quantile(bars.close, 20, 0.9),),
+        ours.rolling_quantile(20, 0.9),
         {
             "definition": lambda one: (rolling(one.close, 20, lambda values: quantile(values, 0.9)),),
             "numpy": lambda one: (rolling(one.close, 20, lambda values: float(np.quantile(values, 0.9))),),

@@ -33,7 +33,7 @@ def pandas_sharpe(one: One) -> np.ndarray:
 
 TABLE = {
     "drawdown": Case(
-        lambda bars: (drawdown(bars.close),),
+        drawdown(),
         {
             "definition": lambda one: (plain_drawdown(one),),
             "pandas": lambda one: ((pd.Series(one.close) / pd.Series(one.close).cummax() - 1.0).to_numpy(),),
@@ -42,7 +42,7 @@ TABLE = {
         power=0,
     ),
     "rolling_sharpe": Case(
-        lambda bars: (rolling_sharpe(bars.close, 60),),
+        rolling_sharpe(60),
         {
             "definition": lambda one: (rolling(plain_returns(one), 60, ratio),),
             "pandas": lambda one: (pandas_sharpe(one),),

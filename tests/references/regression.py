@@ -90,7 +90,7 @@ TABLE = {
         note="TA-Lib's correlation with the number of the bar loses digits as the numbers grow, hence the tolerance",
     ),
     "rolling_correlation": Case(
-        lambda bars: (ours.rolling_correlation(bars.high, bars.low, 20),),
+        ours.rolling_correlation(20).of("high", "low"),
         {
             "exact fractions": lambda one: pairs(one, correlation),
             "TA-Lib": lambda one: (talib.CORREL(one.high, one.low, 20),),
@@ -102,7 +102,7 @@ TABLE = {
         note="TA-Lib and pandas slide their sums and lose digits, hence the tolerance; of a constant: NaN here, 0 in TA-Lib",
     ),
     "rolling_covariance": Case(
-        lambda bars: (ours.rolling_covariance(bars.high, bars.low, 20),),
+        ours.rolling_covariance(20).of("high", "low"),
         {
             "exact fractions": lambda one: pairs(one, lambda x, y: float(products(x, y) / 19)),
             "pandas": lambda one: (pd.Series(one.high).rolling(20).cov(pd.Series(one.low)).to_numpy(),),
@@ -111,7 +111,7 @@ TABLE = {
         power=2,
     ),
     "rolling_beta": Case(
-        lambda bars: (ours.rolling_beta(bars.high, bars.low, 20),),
+        ours.rolling_beta(20).of("high", "low"),
         {"exact fractions": lambda one: pairs(one, beta), "pandas": pandas_beta},
         window=20,
         power=0,

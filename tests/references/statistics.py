@@ -62,7 +62,7 @@ def talib_since(close: np.ndarray, index: Callable[[np.ndarray, int], np.ndarray
 
 TABLE = {
     "rolling_std": Case(
-        lambda bars: (ours.rolling_std(bars.close, 20),),
+        ours.rolling_std(20),
         {
             "exact fractions": lambda one: (rolling(one.close, 20, statistics.stdev),),
             "pandas": lambda one: pandas_rolling(one.close, "std"),
@@ -72,7 +72,7 @@ TABLE = {
         note="pandas slides its sums and loses digits, hence the tolerance; TA-Lib has ddof 0, pandas and we 1",
     ),
     "rolling_std, population": Case(
-        lambda bars: (ours.rolling_std(bars.close, 20, ddof=0),),
+        ours.rolling_std(20, ddof=0),
         {
             "exact fractions": lambda one: (rolling(one.close, 20, statistics.pstdev),),
             "TA-Lib": lambda one: (talib.STDDEV(one.close, 20),),
@@ -80,7 +80,7 @@ TABLE = {
         window=20,
     ),
     "rolling_variance": Case(
-        lambda bars: (ours.rolling_variance(bars.close, 20),),
+        ours.rolling_variance(20),
         {
             "exact fractions": lambda one: (rolling(one.close, 20, lambda values: float(moment(values, 2) * 20 / 19)),),
             "pandas": lambda one: pandas_rolling(one.close, "var"),
@@ -90,13 +90,13 @@ TABLE = {
         note="TA-Lib has ddof 0, pandas and we 1",
     ),
     "rolling_variance, population": Case(
-        lambda bars: (ours.rolling_variance(bars.close, 20, ddof=0),),
+        ours.rolling_variance(20, ddof=0),
         {"TA-Lib": lambda one: (talib.VAR(one.close, 20),)},
         window=20,
         power=2,
     ),
     "zscore": Case(
-        lambda bars: (ours.zscore(bars.close, 20),),
+        ours.zscore(20),
         {
             "exact fractions": lambda one: (rolling(one.close, 20, zscore),),
             "pandas": lambda one: (pandas_zscore(one.close),),
@@ -107,7 +107,7 @@ TABLE = {
         note="pandas slides its sums and loses digits, hence the tolerance",
     ),
     "rolling_skew": Case(
-        lambda bars: (ours.rolling_skew(bars.close, 20),),
+        ours.rolling_skew(20),
         {
             "exact fractions": lambda one: (rolling(one.close, 20, skew),),
             "pandas": lambda one: pandas_rolling(one.close, "skew"),
@@ -118,7 +118,7 @@ TABLE = {
         note="pandas slides its sums and loses digits, hence the tolerance; of equal values: NaN here, 0 in pandas",
     ),
     "rolling_kurtosis": Case(
-        lambda bars: (ours.rolling_kurtosis(bars.close, 20),),
+        ours.rolling_kurtosis(20),
         {
             "exact fractions": lambda one: (rolling(one.close, 20, kurtosis),),
             "pandas": lambda one: pandas_rolling(one.close, "kurt"),
@@ -129,7 +129,7 @@ TABLE = {
         note="pandas slides its sums and loses digits, hence the tolerance; of equal values: NaN here, -3 in pandas",
     ),
     "rolling_max": Case(
-        lambda bars: (ours.rolling_max(bars.close, 20),),
+        ours.rolling_max(20),
         {
             "definition": lambda one: (rolling(one.close, 20, max),),
             "TA-Lib": lambda one: (talib.MAX(one.close, 20),),
@@ -139,7 +139,7 @@ TABLE = {
         tolerance=0.0,
     ),
     "rolling_min": Case(
-        lambda bars: (ours.rolling_min(bars.close, 20),),
+        ours.rolling_min(20),
         {
             "definition": lambda one: (rolling(one.close, 20, min),),
             "TA-Lib": lambda one: (talib.MIN(one.close, 20),),
@@ -149,7 +149,7 @@ TABLE = {
         tolerance=0.0,
     ),
     "rolling_argmax": Case(
-        lambda bars: (ours.rolling_argmax(bars.close, 20),),
+        ours.rolling_argmax(20),
         {
             "definition": lambda one: (rolling(one.close, 20, lambda values: since(values, max)),),
             "TA-Lib": lambda one: talib_since(one.close, talib.MAXINDEX),
@@ -160,7 +160,7 @@ TABLE = {
         note="which of several equal ones TA-Lib reports depends on the bars before its window; we take the latest",
     ),
     "rolling_argmin": Case(
-        lambda bars: (ours.rolling_argmin(bars.close, 20),),
+        ours.rolling_argmin(20),
         {
             "definition": lambda one: (rolling(one.close, 20, lambda values: since(values, min)),),
             "TA-Lib": lambda one: talib_since(one.close, talib.MININDEX),

@@ -93,14 +93,14 @@ def lines_of(midpoint) -> Outputs:
 
 TABLE = {
     "adx": Case(
-        lambda bars: tuple(adx(bars, 14)),
+        adx(14),
         {"definition": plain_adx, "TA-Lib": talib_adx},
         window=0,
         power=0,
         note="Wilder's sums begin with `span` values, TA-Lib's and ours with span - 1",
     ),
     "parabolic_sar": Case(
-        lambda bars: (parabolic_sar(bars),),
+        parabolic_sar(),
         {"definition": lambda one: (plain_sar(one),), "TA-Lib": lambda one: (talib.SAR(one.high, one.low),)},
         window=0,
     ),
@@ -118,7 +118,7 @@ TABLE = {
         note="TA-Lib has 0 before the first value, we NaN",
     ),
     "ichimoku": Case(
-        lambda bars: tuple(ichimoku(bars)),
+        ichimoku(),
         {
             "definition": lambda one: lines_of(lambda window: plain_midpoint(one, window)),
             "TA-Lib": lambda one: lines_of(lambda window: talib.MIDPRICE(one.high, one.low, window)),

@@ -109,12 +109,12 @@ def pandas_ewma(one: One) -> np.ndarray:
 
 
 def of_ranges(ours: Callable, plain: Callable[[One], np.ndarray], window: int, note: str = "") -> Case:
-    return Case(lambda bars: (ours(bars),), {"definition": lambda one: (plain(one),)}, window, power=0, note=note)
+    return Case(ours(), {"definition": lambda one: (plain(one),)}, window, power=0, note=note)
 
 
 TABLE = {
     "true_range": Case(
-        lambda bars: (true_range(bars),),
+        true_range(),
         {
             "definition": lambda one: (np.concatenate([[np.nan], true_ranges(one)]),),
             "TA-Lib": lambda one: (talib.TRANGE(one.high, one.low, one.close),),
@@ -124,7 +124,7 @@ TABLE = {
         note="after a gap it reaches back to the last close known, however long ago",
     ),
     "atr": Case(
-        lambda bars: (atr(bars, 14),),
+        atr(14),
         {
             "definition": lambda one: (plain_atr(one, 14),),
             "TA-Lib": lambda one: (talib.ATR(one.high, one.low, one.close, 14),),
@@ -132,7 +132,7 @@ TABLE = {
         window=0,
     ),
     "natr": Case(
-        lambda bars: (natr(bars, 14),),
+        natr(14),
         {
             "definition": lambda one: (plain_atr(one, 14) / one.close,),
             "TA-Lib": lambda one: (talib.NATR(one.high, one.low, one.close, 14) / 100.0,),
@@ -142,7 +142,7 @@ TABLE = {
         note="a fraction here, percent in TA-Lib: its values are divided by 100",
     ),
     "keltner": Case(
-        lambda bars: tuple(keltner(bars)),
+        keltner(),
         {
             "definition": lambda one: channel(one, plain_ema(typical(one), 20), plain_atr(one, 10)),
             "TA-Lib": talib_keltner,
@@ -151,7 +151,7 @@ TABLE = {
         note="talib.KC seeds the range at the bar of the slower average; ours is made of the plain EMA and ATR",
     ),
     "close_to_close": Case(
-        lambda bars: (close_to_close(bars.close),),
+        close_to_close(),
         {
             "exact fractions": lambda one: (yearly(variance_of(returns(one), 20)),),
             "pandas": lambda one: (yearly(pd.Series(returns(one)).rolling(20).var().to_numpy()),),
@@ -164,7 +164,7 @@ TABLE = {
     "rogers_satchell": of_ranges(rogers_satchell, lambda one: yearly(mean_of(within(one), 20)), 20),
     "yang_zhang": of_ranges(yang_zhang, plain_yang_zhang, 21),
     "ewma_volatility": Case(
-        lambda bars: (ewma_volatility(bars.close),),
+        ewma_volatility(),
         {"definition": lambda one: (plain_ewma(one),), "pandas": lambda one: (pandas_ewma(one),)},
         window=0,
         power=0,

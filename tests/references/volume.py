@@ -72,39 +72,39 @@ def plain_session(one: One) -> np.ndarray:
 
 TABLE = {
     "obv": Case(
-        lambda bars: (obv(bars),),
+        obv(),
         {"definition": lambda one: (plain_obv(one),), "TA-Lib": lambda one: (talib.OBV(one.close, one.volume),)},
         window=0,
         power=-1,
     ),
     "accumulation_distribution": Case(
-        lambda bars: (accumulation_distribution(bars),),
+        accumulation_distribution(),
         {"definition": lambda one: (running(accumulated(one)),), "TA-Lib": of_prices(talib.AD)},
         window=0,
         power=-1,
     ),
     "chaikin_money_flow": Case(
-        lambda bars: (chaikin_money_flow(bars),),
+        chaikin_money_flow(),
         {"definition": lambda one: (total(accumulated(one), 20) / total(one.volume, 20),), "TA-Lib": of_prices(talib.CMF, 20)},
         window=20,
         power=0,
         note="nothing traded: NaN here, 0 in TA-Lib",
     ),
     "money_flow_index": Case(
-        lambda bars: (money_flow_index(bars),),
+        money_flow_index(),
         {"definition": lambda one: (plain_money_flow_index(one),), "TA-Lib": of_prices(talib.MFI, 14)},
         window=15,
         power=0,
         note="a price that never moved: 50 here, 0 in TA-Lib, which also says 0 below one unit of money",
     ),
     "force_index": Case(
-        lambda bars: (force_index(bars),),
+        force_index(),
         {"definition": lambda one: (plain_force(one),), "TA-Lib": lambda one: (talib.EFI(one.close, one.volume, 13),)},
         window=0,
         power=0,
     ),
     "vwap": Case(
-        lambda bars: (vwap(bars),),
+        vwap(),
         {
             "definition": lambda one: (total(typical(one) * one.volume, 20) / total(one.volume, 20),),
             "TA-Lib": lambda one: (talib.SUM(typical(one) * one.volume, 20) / talib.SUM(one.volume, 20),),
@@ -119,7 +119,7 @@ TABLE = {
         note="all bars as minutes of one session; talib.VWAP knows no sessions, and is 0 where nothing was traded",
     ),
     "session_vwap, of days": Case(
-        lambda bars: (session_vwap(bars),),
+        session_vwap(),
         {"definition": lambda one: (typical(one),), "TA-Lib": lambda one: (talib.TYPPRICE(one.high, one.low, one.close),)},
         window=1,
     ),

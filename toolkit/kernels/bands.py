@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from toolkit.kernels.comoments import scattered
 from toolkit.kernels.jit import Kernel
 from toolkit.kernels.lanes import column, root, where
-from toolkit.kernels.scatter import scattered
 from toolkit.kernels.windows import after, blank, finite, standing, summed, topped
 
 

@@ -7,14 +7,16 @@ everywhere, and eight at once in the time of one.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core.extending import intrinsic
+from numba.core import extending
 
 from toolkit.kernels.jit import inline
 from toolkit.kernels.lanes import VECTOR, WIDTH, common, fma, where
 
+intrinsic: Any = extending.intrinsic  # its type would ask the caller for the typing context
 INT64 = ir.IntType(64)
 DIGITS = 52  # binary ones of a float64, after the point
 HALF = int(np.sqrt(0.5).view(np.int64))
@@ -36,11 +38,7 @@ def parts(builder, number):
 def exponent(typing, a):
     """k of a positive number between sqrt(1/2) * 2^k and sqrt(2) * 2^k."""
     kind = common(a)
-
-    def emit(context, builder, sig, args):
-        return builder.sitofp(parts(builder, args[0])[1], args[0].type)
-
-    return kind(kind), emit
+    return kind(kind), lambda context, builder, sig, args: builder.sitofp(parts(builder, args[0])[1], args[0].type)
 
 
 @intrinsic

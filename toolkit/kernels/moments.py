@@ -6,9 +6,9 @@ what cancels between the sums is bounded by the window, not by the level of the 
 
 from __future__ import annotations
 
+from toolkit.kernels.comoments import scattered
 from toolkit.kernels.jit import Kernel, inline
 from toolkit.kernels.lanes import column, fma, root
-from toolkit.kernels.scatter import scattered
 from toolkit.kernels.windows import after, blank, finite, scatter
 
 

@@ -106,6 +106,24 @@ def cci(inputs, outputs, memory, room, parameters, t, n):
         out[bar] = where(distances == 0.0, 0.0, finite(-total / (0.015 * distances)))
 
 
+@inline
+def pressure(bought, ranged, bought_head, ranged_head, place, ring, window):
+    """(share, heads, place): sum of what was bought over the sum of the ranges, of the window that ends with these."""
+    ranges = after(ring, window)
+    ring[place], ranges[place] = bought, ranged
+    bought_head, ranged_head = bought_head + bought, ranged_head + ranged
+    place += 1
+    if place < window:
+        part, whole = ring[place] + bought_head, ranges[place] + ranged_head
+    else:
+        part = whole = 0.0
+        for k in range(window - 1, -1, -1):
+            part, whole = part + ring[k], whole + ranges[k]
+            ring[k], ranges[k] = part, whole
+        bought_head, ranged_head, place = 0.0, 0.0, 0
+    return share(part, whole), bought_head, ranged_head, place
+
+
 @Kernel
 def ultimate_oscillator(inputs, outputs, memory, room, parameters, t, n):
     """100 * (4 * short + 2 * middle + long) / 7, each a sum of buying pressure over a sum of true ranges.
@@ -114,27 +132,21 @@ def ultimate_oscillator(inputs, outputs, memory, room, parameters, t, n):
     """
     high, low, close = column(inputs[0], n), column(inputs[1], n), column(inputs[2], n)
     out, a, b, c = column(outputs[0], n), int(parameters[0]), int(parameters[1]), int(parameters[2])
-    a_place, b_place, c_place = t % a, t % b, t % c
-    a_bought, b_bought, c_bought = after(memory, 7), after(memory, 7 + 2 * a), after(memory, 7 + 2 * a + 2 * b)
-    a_ranged, b_ranged, c_ranged = after(a_bought, a), after(b_bought, b), after(c_bought, c)
-    blank(column(a_bought, 2 * (a + b + c)), t)
-    p, q, r, u, v, w, last = memory[0], memory[1], memory[2], memory[3], memory[4], memory[5], memory[6]
+    a_ring, b_ring, c_ring = after(memory, 7), after(memory, 7 + 2 * a), after(memory, 7 + 2 * a + 2 * b)
+    i, j, k, p, q, r = t % a, t % b, t % c, memory[0], memory[1], memory[2]
+    u, v, w, last = memory[3], memory[4], memory[5], memory[6]
+    blank(column(a_ring, 2 * (a + b + c)), t)
     if t == 0:
         last = last + np.nan  # no close before the first
     for bar in range(n):
-        lowest = smaller(low[bar], last)
-        whole = finite(high[bar] + low[bar] + close[bar] + last)
-        bought = where(whole == whole, close[bar] - lowest, np.nan)
+        lowest, whole = smaller(low[bar], last), high[bar] + low[bar] + close[bar] + last
+        bought = where(whole - whole == 0.0, close[bar] - lowest, np.nan)
         ranged = larger(high[bar], last) - lowest
         last = close[bar]
-        bought_a, p, _ = summed(bought, p, a_place, a_bought, a)
-        ranged_a, q, a_place = summed(ranged, q, a_place, a_ranged, a)
-        bought_b, r, _ = summed(bought, r, b_place, b_bought, b)
-        ranged_b, u, b_place = summed(ranged, u, b_place, b_ranged, b)
-        bought_c, v, _ = summed(bought, v, c_place, c_bought, c)
-        ranged_c, w, c_place = summed(ranged, w, c_place, c_ranged, c)
-        shares = 4.0 * share(bought_a, ranged_a) + 2.0 * share(bought_b, ranged_b) + share(bought_c, ranged_c)
-        out[bar] = 100.0 * (shares * (1.0 / 7.0))
+        short, p, u, i = pressure(bought, ranged, p, u, i, a_ring, a)
+        middle, q, v, j = pressure(bought, ranged, q, v, j, b_ring, b)
+        long, r, w, k = pressure(bought, ranged, r, w, k, c_ring, c)
+        out[bar] = 100.0 * ((4.0 * short + 2.0 * middle + long) * (1.0 / 7.0))
     memory[0], memory[1], memory[2], memory[3], memory[4], memory[5], memory[6] = p, q, r, u, v, w, last
 
 

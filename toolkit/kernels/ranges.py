@@ -30,6 +30,11 @@ def whole(high, low, close):
 
 
 @inline
+def typical(high, low, close):
+    return (high + low + close) / 3.0
+
+
+@inline
 def ranged(high, low, close, last, steady):
     """(range, whether the bar has one, whether the bar is sound)."""
     ok = sound(high, steady) & sound(low, steady) & sound(close, steady)
@@ -110,9 +115,9 @@ def keltner_bars(high, low, close, outs, state, span, atr_span, width, steady):
     for bar in range(close.size):
         size, taken, ok = ranged(high[bar], low[bar], close[bar], last, steady)
         last = where(ok, close[bar], last)
-        typical = (high[bar] + low[bar] + close[bar]) / 3.0
+        price = typical(high[bar], low[bar], close[bar])
         keep, take, n_prices, centred = shares(ok, n_prices, span, 2.0 / (span + 1.0), steady)
-        level = fma(keep, level, take * where(ok, typical, 0.0))
+        level = fma(keep, level, take * where(ok, price, 0.0))
         average, n_ranges, known = smoothed(size, taken, n_ranges, average, atr_span, steady)
         centre, reach = where(centred & known, level, np.nan), width * average
         lower[bar], middle[bar], upper[bar] = centre - reach, centre, centre + reach

@@ -1,13 +1,13 @@
 """Straight lines and comovement over rolling windows: regression on time, correlation, covariance, beta.
 
-All from distances to a pivot, the value where two blocks meet, see `scatter`.
+All from distances to a pivot, the value where two blocks meet, see `comoments`.
 """
 
 from __future__ import annotations
 
+from toolkit.kernels.comoments import scattered_both
 from toolkit.kernels.jit import Kernel, inline
 from toolkit.kernels.lanes import column, fma, larger, root, smaller
-from toolkit.kernels.scatter import scattered_both
 from toolkit.kernels.windows import after, blank, finite, scatter
 
 

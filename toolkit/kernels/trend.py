@@ -5,13 +5,18 @@ What remembers passes over a bar without a usable high, low or close, as in `ave
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numba.core import extending, types
 
 from toolkit.kernels.averages import begun, sound, unbroken
 from toolkit.kernels.jit import Kernel, inline
-from toolkit.kernels.lanes import absolute, column, fma, larger, smaller, where
+from toolkit.kernels.lanes import absolute, column, fma, larger, mask, smaller, where
 from toolkit.kernels.ranges import ranged, smoothed, three, whole
 from toolkit.kernels.windows import after, finite, standing, topped
+
+intrinsic: Any = extending.intrinsic  # its type would ask the caller for the typing context
 
 
 @inline
@@ -56,6 +61,17 @@ def adx(inputs, outputs, memory, room, parameters, t, n):
         adx_bars(high, low, close, outs, state, span, False)
 
 
+@intrinsic
+def perhaps(typing, test):
+    """Whether the test may hold: of one symbol, whether it does; of eight, always, since asking costs more than it saves."""
+    alone = test != mask
+
+    def emit(context, builder, sig, args):
+        return args[0] if alone else context.get_constant(types.boolean, True)
+
+    return types.boolean(types.boolean if alone else mask), emit
+
+
 @inline
 def stop_bars(high, low, out, state, step, most, steady):
     count, side, stop, farthest, pace, last_high, last_low = (
@@ -75,17 +91,16 @@ def stop_bars(high, low, out, state, step, most, steady):
         rising = side > 0.0
         near, far = where(rising, low[bar], -high[bar]), where(rising, high[bar], -low[bar])
         last_near, last_far = where(rising, last_low, -last_high), where(rising, last_high, -last_low)
-        hit, beyond = near <= stop, larger(far, last_far)
-        turned = larger(farthest, beyond)
-        out[bar] = where(ok & (count > 1.0), side * where(hit, turned, stop), np.nan)
-        quicker = where(far > farthest, smaller(pace + step, most), pace)
-        reached = larger(far, farthest)
+        level, beyond, hit = side * stop, larger(far, last_far), ok & (near <= stop)
+        quicker, reached = where(far > farthest, smaller(pace + step, most), pace), larger(far, farthest)
         onward = smaller(fma(quicker, reached - stop, stop), smaller(near, last_near))
-        turned = larger(fma(step, near - turned, turned), beyond)
-        stop = where(ok, where(hit, -turned, onward), stop)
-        farthest = where(ok, where(hit, -near, reached), farthest)
-        pace = where(ok, where(hit, step, quicker), pace)
-        side = where(ok & hit, -side, side)
+        if perhaps(hit):
+            turned = larger(farthest, beyond)
+            level = where(hit, side * turned, level)
+            onward = where(hit, -larger(fma(step, near - turned, turned), beyond), onward)
+            quicker, reached, side = where(hit, step, quicker), where(hit, -near, reached), where(hit, -side, side)
+        out[bar] = where(ok & (count > 1.0), level, np.nan)
+        stop, farthest, pace = where(ok, onward, stop), where(ok, reached, farthest), where(ok, quicker, pace)
         last_high, last_low = where(ok, high[bar], last_high), where(ok, low[bar], last_low)
     state[0], state[1], state[2], state[3], state[4] = count, side, stop, farthest, pace
     state[5], state[6] = last_high, last_low

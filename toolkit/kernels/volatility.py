@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolkit.kernels.averages import usable
+from toolkit.kernels.averages import sound, unbroken, usable
 from toolkit.kernels.jit import Kernel, inline
-from toolkit.kernels.lanes import column, fma, root, where
+from toolkit.kernels.lanes import column, every, fma, root, where
 from toolkit.kernels.logarithm import log
 from toolkit.kernels.windows import after, blank, finite, pivoted, scatter, spread, summed
 
@@ -137,22 +137,46 @@ def yang_zhang(inputs, outputs, memory, room, parameters, t, n):
     state[4], state[5], state[6], state[7] = day_head, day_square, day_pivot, head
 
 
+@inline
+def log_returns(x, out, last):
+    """Puts log(close / close before) into `out`, NaN for a bar without a positive price; returns the last such price."""
+    good = usable(x[0]) & (x[0] > 0.0)
+    for bar in range(x.size):
+        good = good & usable(x[bar]) & (x[bar] > 0.0)
+    if every(good):
+        out[0] = log_ratio(x[0], last)
+        for bar in range(1, x.size):
+            out[bar] = log_ratio(x[bar], x[bar - 1])
+        return x[x.size - 1]
+    for bar in range(x.size):
+        ok = usable(x[bar]) & (x[bar] > 0.0)
+        out[bar] = where(ok, log_ratio(x[bar], last), np.nan)
+        last = where(ok, x[bar], last)
+    return last
+
+
+@inline
+def ewma_bars(out, state, decay, factor, steady):
+    known, variance = state[0], state[1]
+    for bar in range(out.size):
+        moved, square = sound(out[bar], steady), out[bar] * out[bar]
+        keep = decay if steady else where(moved, where(known > 0.0, decay, 0.0), 1.0)
+        take = 1.0 - decay if steady else where(known > 0.0, 1.0 - decay, 1.0)
+        variance = fma(keep, variance, where(moved, take * square, 0.0))
+        known = known if steady else where(moved, 1.0, known)
+        out[bar] = where(moved, factor * root(variance), np.nan)
+    state[0], state[1] = known, variance
+
+
 @Kernel
 def ewma_volatility(inputs, outputs, memory, room, parameters, t, n):
     """Root of variance = decay * variance + (1 - decay) * log(close / close before)^2, times a factor.
 
     It begins with the first square; a bar without a positive price is passed over.
     """
-    x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
-    decay, factor = parameters[0], parameters[1]
-    known, variance, last = state[0], state[1], state[2]
-    for bar in range(n):
-        ok = usable(x[bar]) & (x[bar] > 0.0)
-        value = log_ratio(x[bar], last)
-        moved = ok & usable(value)
-        last = where(ok, x[bar], last)
-        keep = where(moved, where(known > 0.0, decay, 0.0), 1.0)
-        take = where(moved, where(known > 0.0, 1.0 - decay, 1.0) * (value * value), 0.0)
-        variance, known = fma(keep, variance, take), where(moved, 1.0, known)
-        out[bar] = where(moved, factor * root(variance), np.nan)
-    state[0], state[1], state[2] = known, variance, last
+    out, state, decay, factor = column(outputs[0], n), column(memory, room), parameters[0], parameters[1]
+    state[2] = log_returns(column(inputs[0], n), out, state[2])
+    if every(state[0] > 0.0) and unbroken(out):
+        ewma_bars(out, state, decay, factor, True)
+    else:
+        ewma_bars(out, state, decay, factor, False)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolkit.kernels.averages import shares, usable
+from toolkit.kernels.averages import begun, ema_bars, unbroken, usable
 from toolkit.kernels.jit import Kernel, inline
-from toolkit.kernels.lanes import absolute, column, fma, where
+from toolkit.kernels.lanes import absolute, column, every, fma, where
+from toolkit.kernels.ranges import typical
 from toolkit.kernels.windows import after, blank, finite, summed
 
 # Of a price: the sum of three adjusted prices is rounded. As traded the same, they would seem to have moved.
@@ -52,9 +53,10 @@ def accumulation_distribution(inputs, outputs, memory, room, parameters, t, n):
     out, state = column(outputs[0], n), column(memory, room)
     total = state[0]
     for bar in range(n):
-        value = accumulated(high[bar], low[bar], close[bar], volume[bar])
-        ok = usable(value)
-        total = total + where(ok, value, 0.0)
+        out[bar] = accumulated(high[bar], low[bar], close[bar], volume[bar])
+    for bar in range(n):
+        ok = usable(out[bar])
+        total = total + where(ok, out[bar], 0.0)
         out[bar] = where(ok, total, np.nan)
     state[0] = total
 
@@ -86,9 +88,9 @@ def money_flow_index(inputs, outputs, memory, room, parameters, t, n):
         last = last + np.nan
     blank(column(rising, window), t)
     for bar in range(n):
-        typical = (high[bar] + low[bar] + close[bar]) / 3.0
-        flow, change, noise = finite(typical * volume[bar]), finite(typical - last), ROUNDING * absolute(typical)
-        nothing, last = (flow - flow) + (change - change), typical
+        price = typical(high[bar], low[bar], close[bar])
+        flow, change, noise = finite(price * volume[bar]), finite(price - last), ROUNDING * absolute(price)
+        nothing, last = (flow - flow) + (change - change), price
         rises, rise_head, _ = summed(where(change > noise, flow, nothing), rise_head, place, rising, window)
         falls, fall_head, place = summed(where(change < -noise, flow, nothing), fall_head, place, falling, window)
         both = rises + falls
@@ -101,16 +103,23 @@ def force_index(inputs, outputs, memory, room, parameters, t, n):
     """ema of (close - close before) * volume."""
     close, volume = column(inputs[0], n), column(inputs[1], n)
     out, state, span = column(outputs[0], n), column(memory, room), parameters[0]
-    count, average, last = state[0], state[1], state[2]
+    last = state[2]
     if t == 0:
         last = last + np.nan
-    for bar in range(n):
-        ok, force = usable(close[bar]) & usable(volume[bar]), (close[bar] - last) * volume[bar]
-        last, moved = where(ok, close[bar], last), ok & usable(force)
-        keep, take, count, known = shares(moved, count, span, 2.0 / (span + 1.0), False)
-        average = fma(keep, average, take * where(moved, force, 0.0))
-        out[bar] = where(known, average, np.nan)
-    state[0], state[1], state[2] = count, average, last
+    if every(usable(last)) and unbroken(close) and unbroken(volume):
+        out[0], state[2] = (close[0] - last) * volume[0], close[n - 1]
+        for bar in range(1, n):
+            out[bar] = (close[bar] - close[bar - 1]) * volume[bar]
+    else:
+        for bar in range(n):
+            ok = usable(close[bar]) & usable(volume[bar])
+            out[bar] = where(ok, (close[bar] - last) * volume[bar], np.nan)
+            last = where(ok, close[bar], last)
+        state[2] = last
+    if begun(state[0], span) and unbroken(out):
+        ema_bars(out, out, state, span, True)
+    else:
+        ema_bars(out, out, state, span, False)
 
 
 @Kernel
@@ -122,13 +131,13 @@ def vwap(inputs, outputs, memory, room, parameters, t, n):
     flow_head, volume_head, last, equal = state[0], state[1], state[2], state[3]
     blank(column(flows, window), t)
     for bar in range(n):
-        typical = (high[bar] + low[bar] + close[bar]) / 3.0
-        equal = where(typical == last, equal + 1.0, 1.0)
-        last = typical
-        flow, flow_head, _ = summed(typical * volume[bar], flow_head, place, flows, window)
+        price = typical(high[bar], low[bar], close[bar])
+        equal = where(price == last, equal + 1.0, 1.0)
+        last = price
+        flow, flow_head, _ = summed(price * volume[bar], flow_head, place, flows, window)
         traded, volume_head, place = summed(volume[bar], volume_head, place, volumes, window)
         mean = finite(flow / traded)
-        out[bar] = where((equal >= parameters[0]) & (mean == mean), typical, mean)
+        out[bar] = where((equal >= parameters[0]) & (mean == mean), price, mean)
     state[0], state[1], state[2], state[3] = flow_head, volume_head, last, equal
 
 
@@ -139,11 +148,12 @@ def session_vwap(inputs, outputs, memory, room, parameters, t, n):
     opened, out, state = column(inputs[4], n), column(outputs[0], n), column(memory, room)
     flow, traded, pivot = state[0], state[1], state[2]
     for bar in range(n):
-        typical = (high[bar] + low[bar] + close[bar]) / 3.0
-        ok, fresh = usable(typical) & usable(volume[bar]), opened[bar] > 0.0
+        out[bar] = typical(high[bar], low[bar], close[bar])
+    for bar in range(n):
+        ok, fresh = usable(out[bar]) & usable(volume[bar]), opened[bar] > 0.0
         flow, traded = where(fresh, 0.0, flow), where(fresh, 0.0, traded)
-        pivot = where(ok & (traded == 0.0), typical, pivot)
-        flow = where(ok, fma(volume[bar], typical - pivot, flow), flow)
+        pivot = where(ok & (traded == 0.0), out[bar], pivot)
+        flow = where(ok, fma(volume[bar], out[bar] - pivot, flow), flow)
         traded = where(ok, traded + volume[bar], traded)
         out[bar] = where(ok & (traded > 0.0), pivot + flow / traded, np.nan)
     state[0], state[1], state[2] = flow, traded, pivot

@@ -15,9 +15,9 @@ from __future__ import annotations
 import numpy as np
 from numba.core import types
 
+from toolkit.kernels.comoments import scattered
 from toolkit.kernels.jit import Kernel, inline
 from toolkit.kernels.lanes import column, fma, intrinsic, larger, root, smaller, where
-from toolkit.kernels.scatter import scattered
 
 
 @intrinsic

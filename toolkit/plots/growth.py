@@ -27,12 +27,14 @@ def growth(seconds: pd.DataFrame, ax: Axes | None = None) -> Axes:
         raise InvalidParameter(f"seconds has {seconds.shape[1]} columns", f"pass 1 to {len(COLOURS)}, a function each")
     ax = ax or canvas()
     ax.set_gid(TIMINGS)
+    lowest = float(seconds.min(axis=None))
     for (label, took), colour in zip(seconds.items(), COLOURS, strict=False):
         ax.plot(sizes, took, "o-", color=colour, linewidth=1.4, markersize=4, label=str(label))
-        ax.plot(sizes, took.iloc[-1] * sizes / sizes[-1], ":", color=colour, linewidth=1.1, label=f"_{label}, linear")
+        each = took.iloc[-1] / sizes[-1]
+        ends = np.array([max(sizes[0], lowest / each), sizes[-1]])  # below all points a line would only stretch the axis
+        ax.plot(ends, each * ends, ":", color=colour, linewidth=1.1, label=f"_{label}, linear")
     ax.plot([], [], ":", color="black", linewidth=1.1, label="linear growth")
-    smallest, largest = float(seconds.min(axis=None)), float(seconds.max(axis=None))
-    ax.set(xscale="log", yscale="log", ylim=(smallest / 2.0, largest * 2.0))
+    ax.set(xscale="log", yscale="log")
     tidy(ax, "", "a call")
     ticks(ax, sizes)
     ax.set_xlabel(str(seconds.index.name or ""), fontsize=9)

@@ -44,9 +44,6 @@ def rolling_median(window: int) -> Formula:
     """Median of the last `window` bars, halfway between the two middle ones of an even count; NaN for the first window - 1.
 
     Source: J. W. Tukey, Exploratory Data Analysis (1977), ch. 7.
-
-    >>> rolling_median(pd.Series([3.0, 1.0, 2.0, 9.0]), 3).tolist()
-    [nan, nan, 2.0, 2.0]
     """
     return sorted_at(whole("window", window), 0.5)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from toolkit.errors import InvalidParameter
@@ -86,5 +85,5 @@ def ichimoku(conversion: int = 9, base: int = 26, span_b: int = 52) -> Formula:
     Source: G. Hosoda, Ichimoku Kinko Hyo (1969); in English N. Elliott, Ichimoku Charts (2007), ch. 4.
     """
     windows = whole("conversion", conversion), whole("base", base), whole("span_b", span_b)
-    room, align = 6 + 2 * sum(windows), math.lcm(*windows)
-    return Formula(trend.ichimoku, windows, room=room, lookback=min(windows) - 1, reach=max(windows), align=align)
+    room, lookback = 6 + 2 * sum(windows), min(windows) - 1
+    return Formula(trend.ichimoku, windows, room=room, lookback=lookback, reach=max(windows))  # extremes: no block is felt
