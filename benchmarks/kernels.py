@@ -21,13 +21,15 @@ import numpy as np
 import pandas as pd
 import talib
 
+from benchmarks.accuracy import accuracy_rows
 from benchmarks.measure import Row, interleaved, options, report, row, seconds
 from tests.references import TABLE, One
+from toolkit import Bars
+from toolkit.kernels.stream import Stream
+from toolkit.signals import IndicatorSet, SignalGenerator, Strategy
 from toolkit.signals import indicators as ta
 from toolkit.signals.declared import Indicator, alone
 from toolkit.signals.sets import programmed
-from toolkit.kernels.stream import Stream
-from toolkit.testing.hostile import exact_deviation, exact_mean, hostile_series, judged, truth
 
 N_SYMBOLS, N_BARS = 500, 2520
 FIELDS = "open", "high", "low", "close", "volume"
@@ -69,6 +71,12 @@ def same(ours: np.ndarray, theirs: np.ndarray, name: str) -> None:
         raise AssertionError(f"{name}: ours and the peer differ by {np.nanmax(difference)}")
 
 
+def declared(name: str) -> Indicator:
+    what = TABLE[name].what
+    assert isinstance(what, Indicator)
+    return what
+
+
 def talib_of(name: str) -> Callable[[One], object]:
     return ONE_CALL.get(name, TABLE[name].references["TA-Lib"])
 
@@ -83,7 +91,11 @@ def panel_peers(name: str) -> dict[str, Callable[[], object]]:
     close, peers = world().close, {"TA-Lib": lambda: talib_loop(name)}
     bottleneck, numbagg = optional("bottleneck"), optional("numbagg")
     if bottleneck:
-        moves = {"sma": bottleneck.move_mean, "rolling_std, population": bottleneck.move_std, "rolling_max": bottleneck.move_max}
+        moves = {
+            "sma": bottleneck.move_mean,
+            "rolling_std, population": bottleneck.move_std,
+            "rolling_max": bottleneck.move_max,
+        }
         if name in moves:
             peers["bottleneck"] = lambda: moves[name](close, 20, axis=1)
     if numbagg:
@@ -107,7 +119,7 @@ def computed(what: Indicator, threads: int | None, out: np.ndarray | None = None
 def panel_rows(rounds: int) -> Iterator[Row]:
     """A universe, two threads beside every peer and one thread beside TA-Lib; then as part of a plain copy."""
     for name, target in TARGETS.items():
-        what = TABLE[name].declared
+        what = declared(name)
         for peer, call in panel_peers(name).items():
             if peer == "TA-Lib":
                 same(computed(what, 1)[:, 3], np.atleast_2d(call()[3]), name)  # type: ignore[index]
@@ -118,7 +130,7 @@ def panel_rows(rounds: int) -> Iterator[Row]:
         yield interleaved(f"{name}, {N_SYMBOLS} x {N_BARS}, 1 thread", functools.partial(seconds, ours), "TA-Lib",
                           functools.partial(seconds, loop), 2.0, rounds)  # fmt: skip
     for name in "sma", "ema":
-        what, out, copy = TABLE[name].declared, np.empty((1, N_SYMBOLS, N_BARS)), np.empty((N_SYMBOLS, N_BARS))
+        what, out, copy = declared(name), np.empty((1, N_SYMBOLS, N_BARS)), np.empty((N_SYMBOLS, N_BARS))
         ours, plain = functools.partial(computed, what, 1, out), functools.partial(np.copyto, copy, world().close)
         yield interleaved(f"{name}, 1 thread, memory handed in", functools.partial(seconds, ours), "a plain copy",
                           functools.partial(seconds, plain), 0.5, 3 * rounds)  # fmt: skip
@@ -136,10 +148,10 @@ def single_rows(rounds: int) -> Iterator[Row]:
     """One symbol, arrays in and out, for all that TA-Lib has; and a Series in and out."""
     one, rows = One(*[field[5].copy() for field in world()]), []
     for name, case in TABLE.items():
-        if "TA-Lib" not in case.references:
+        if "TA-Lib" not in case.references or not isinstance(case.what, Indicator) or not set(case.what.inputs) <= set(FIELDS):
             continue
-        program = alone(case.declared.formula, len(case.declared.inputs))
-        inputs = [getattr(one, str(field)) for field in case.declared.inputs]
+        program = alone(case.what.formula, len(case.what.inputs))
+        inputs = [getattr(one, str(field)) for field in case.what.inputs]
         ours, theirs = functools.partial(program.row, *inputs), functools.partial(talib_of(name), one)
         times = [functools.partial(repeated, call, 100) for call in (ours, theirs)]
         rows.append(interleaved(f"{name}, one symbol of {N_BARS}", times[0], "TA-Lib", times[1], 1.3, 3 * rounds))
@@ -193,11 +205,10 @@ def set_rows(rounds: int) -> Iterator[Row]:
 
 def stream_rows(rounds: int) -> Iterator[Row]:
     """One more bar of 500 symbols, 11 outputs."""
-    names = "ema", "rsi", "macd", "atr", "adx", "sma", "std", "highest"
     members = (ta.ema(20), ta.rsi(14), ta.macd(), ta.atr(14), ta.adx(14), ta.sma(20), ta.rolling_std(20, 0))
     (program, _), o = programmed(members), world()
     fields = [getattr(o, str(f)) for f in dict.fromkeys(f for m in members for f in m.inputs)]
-    assert program.n_outputs == 11 and names
+    assert program.n_outputs == 11
     stream, block = Stream(program, N_SYMBOLS), np.ascontiguousarray(np.stack(fields).transpose(2, 0, 1))
     for bar in block[:300]:
         stream.push(bar)
@@ -219,6 +230,26 @@ def stream_rows(rounds: int) -> Iterator[Row]:
               [b for _, b in took], 50.0)  # fmt: skip
     quick = [repeated(lambda: stream.push(block[300]), 20) for _ in range(20 * rounds)]
     yield row("the same, without the peer's work between", quick, "10 us", [10e-6] * len(quick), 1.0)
+    short, long = (next_bars(history, 20 * rounds) for history in (500, 12_600))
+    yield row("next bar of a declared strategy after 12,600 bars", long, "the same after 500", short, 0.8)
+
+
+def next_bars(history: int, n: int) -> list[float]:
+    """Seconds of each of n further bars of twenty symbols, scored after `history` of them."""
+    close = np.concatenate([world().close[:20, 500:1000]] * (history // 500 + 1), axis=1)[:, : history + n]
+    index = pd.bdate_range("1970-01-01", periods=history + n)
+    frames = {f"S{i}": pd.DataFrame(dict.fromkeys(FIELDS, c), index=index) for i, c in enumerate(close)}
+    bars, took = Bars.from_frame(frames), []
+    generator = SignalGenerator(Strategy("trend", IndicatorSet({"fast": ta.sma(5), "slow": ta.sma(20)}), above))
+    for t in range(history, history + n):
+        known = bars.until(bars.index[t])
+        known.fingerprint  # noqa: B018  (a cache asks for it before)
+        took.append(repeated(functools.partial(generator.scores, known), 1))
+    return took[1:]
+
+
+def above(now, before, held):
+    return np.where(np.isfinite(now["slow"]), np.sign(now["fast"] - now["slow"]), np.nan)
 
 
 def talib_handles(o: One) -> tuple:
@@ -244,6 +275,8 @@ FIRST = """
 import time
 start = time.perf_counter()
 import numpy as np
+from toolkit import Bars
+from toolkit.signals import IndicatorSet, SignalGenerator, Strategy
 from toolkit.signals import indicators as ta
 imported = time.perf_counter()
 x = np.arange(500.0)
@@ -273,8 +306,8 @@ def cold_rows(rounds: int) -> Iterator[Row]:
 def main() -> int:
     args = options(__doc__ or "")
     rounds = 3 if args.quick else 11
-    rows = [*panel_rows(rounds), *single_rows(rounds), *set_rows(rounds), *stream_rows(rounds), denormal_row(rounds),
-            *cold_rows(3 if args.quick else 5)]  # fmt: skip
+    rows = [*panel_rows(rounds), *single_rows(rounds), *set_rows(rounds), *stream_rows(rounds), denormal_row(rounds)]
+    rows += [*accuracy_rows(), *cold_rows(3 if args.quick else 5)]
     return report(rows, args)
 
 

@@ -58,6 +58,12 @@ def row(name: str, ours: list[float], peer: str, theirs: list[float], target: fl
     )
 
 
+def limit(name: str, value: float, peer: str, allowed: float, unit: str) -> Row:
+    """The row of a value that must not exceed what is allowed."""
+    ratio = allowed / value if value else float("inf")
+    return Row(name, value, peer, allowed, ratio, ratio, ratio, 1.0, value <= allowed, unit)
+
+
 def interleaved(
     name: str, ours: Callable[[], float], peer: str, theirs: Callable[[], float], target: float, rounds: int
 ) -> Row:

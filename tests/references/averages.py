@@ -8,9 +8,10 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 import talib
-from references.case import Case, One, exact_mean, rolling, smoothed
 
 from toolkit.signals.indicators.averages import dema, ema, hma, kama, sma, tema, trix, vwma, wma
+
+from .case import Case, One, exact_mean, rolling, smoothed
 
 
 def plain_ema(values: Iterable[float], span: int) -> np.ndarray:

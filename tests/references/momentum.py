@@ -8,8 +8,6 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import talib
-from references.averages import plain_ema
-from references.case import Case, One, Outputs, exact_mean, rolling, smoothed
 
 from toolkit.signals.indicators.momentum import (
     aroon,
@@ -24,6 +22,9 @@ from toolkit.signals.indicators.momentum import (
     ultimate_oscillator,
     williams_r,
 )
+
+from .averages import plain_ema
+from .case import Case, One, Outputs, exact_mean, rolling, smoothed
 
 Average = Callable[[np.ndarray, int], np.ndarray]
 

@@ -7,32 +7,33 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolkit.kernels.averages import begun, settling, shares, sound, unbroken, usable
+from toolkit.kernels.averages import begun, settling, sound, unbroken, usable
 from toolkit.kernels.jit import Kernel, inline
 from toolkit.kernels.lanes import column, fma, where
 from toolkit.kernels.windows import finite
 
 
 @inline
-def link(value, ok, count, average, span, steady):
-    """(average, count of its values, whether it is known) after one more value, taken in where it is ok."""
+def link(value, new, count, average, span, steady):
+    """(average, count of its values, known) after one more value where `new` is 1; known is 1 where the average is new too."""
     weight = 2.0 / (span + 1.0)
     if steady:
-        return fma(1.0 - weight, average, weight * value), count, ok
-    count = count + where(ok, 1.0, 0.0)
+        return fma(1.0 - weight, average, weight * value), count, new
+    count = count + new
     grown = count > span
     taken = where(grown, weight, 1.0 / span) * value
-    average = where(ok, fma(where(grown, 1.0 - weight, 1.0), average, taken), average)
-    return average, count, ok & (count >= span)
+    average = where(new > 0.0, fma(where(grown, 1.0 - weight, 1.0), average, taken), average)
+    return average, count, where(count >= span, new, 0.0)
 
 
 @inline
 def double_bars(x, out, state, span, steady):
     n_once, n_twice, once, twice = state[0], state[1], state[2], state[3]
     for bar in range(x.size):
-        once, n_once, known = link(x[bar], sound(x[bar], steady), n_once, once, span, steady)
-        twice, n_twice, known = link(once, known, n_twice, twice, span, steady)
-        out[bar] = where(known, fma(2.0, once, -twice), np.nan)
+        new = where(sound(x[bar], steady), 1.0, 0.0)
+        once, n_once, new = link(x[bar], new, n_once, once, span, steady)
+        twice, n_twice, new = link(once, new, n_twice, twice, span, steady)
+        out[bar] = where(new > 0.0, fma(2.0, once, -twice), np.nan)
     state[0], state[1], state[2], state[3] = n_once, n_twice, once, twice
 
 
@@ -53,14 +54,14 @@ def triple_bars(x, out, state, span, steady, change):
     """tema, or with `change` trix."""
     n_once, n_twice, n_thrice, once, twice, thrice = state[0], state[1], state[2], state[3], state[4], state[5]
     for bar in range(x.size):
-        before, had = thrice, sound(x[bar], True) if steady else n_thrice >= span
-        once, n_once, known = link(x[bar], sound(x[bar], steady), n_once, once, span, steady)
-        twice, n_twice, known = link(once, known, n_twice, twice, span, steady)
-        thrice, n_thrice, known = link(twice, known, n_thrice, thrice, span, steady)
+        before, had, new = thrice, span if steady else n_thrice, where(sound(x[bar], steady), 1.0, 0.0)
+        once, n_once, new = link(x[bar], new, n_once, once, span, steady)
+        twice, n_twice, new = link(once, new, n_twice, twice, span, steady)
+        thrice, n_thrice, new = link(twice, new, n_thrice, thrice, span, steady)
         if change:
-            out[bar] = where(known & had, finite((thrice - before) / before), np.nan)
+            out[bar] = where((new > 0.0) & (had >= span), finite((thrice - before) / before), np.nan)
         else:
-            out[bar] = where(known, fma(3.0, once - twice, thrice), np.nan)
+            out[bar] = where(new > 0.0, fma(3.0, once - twice, thrice), np.nan)
     state[0], state[1], state[2], state[3], state[4], state[5] = n_once, n_twice, n_thrice, once, twice, thrice
 
 
@@ -90,15 +91,15 @@ def trix(inputs, outputs, memory, room, parameters, t, n):
 def ppo_bars(x, line, smooth_line, histogram, state, fast, slow, signal, steady):
     n_quick, n_calm, n_smooth, quick, calm, smooth = state[0], state[1], state[2], state[3], state[4], state[5]
     for bar in range(x.size):
-        ok = sound(x[bar], steady)
-        quick, n_quick, known = link(x[bar], ok, n_quick, quick, fast, steady)
-        calm, n_calm, known = link(x[bar], ok, n_calm, calm, slow, steady)
+        new = where(sound(x[bar], steady), 1.0, 0.0)
+        quick, n_quick, _ = link(x[bar], new, n_quick, quick, fast, steady)
+        calm, n_calm, new = link(x[bar], new, n_calm, calm, slow, steady)
         gap = 100.0 * ((quick - calm) / calm)
-        both = known & usable(gap)
-        smooth, n_smooth, known = link(gap, both, n_smooth, smooth, signal, False)
-        line[bar] = where(both, gap, np.nan)
-        smooth_line[bar] = where(known, smooth, np.nan)
-        histogram[bar] = where(known, gap - smooth, np.nan)
+        new = where(usable(gap), new, 0.0)
+        smooth, n_smooth, known = link(gap, new, n_smooth, smooth, signal, False)
+        line[bar] = where(new > 0.0, gap, np.nan)
+        smooth_line[bar] = where(known > 0.0, smooth, np.nan)
+        histogram[bar] = where(known > 0.0, gap - smooth, np.nan)
     state[0], state[1], state[2], state[3], state[4], state[5] = n_quick, n_calm, n_smooth, quick, calm, smooth
 
 

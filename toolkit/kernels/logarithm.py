@@ -7,16 +7,13 @@ everywhere, and eight at once in the time of one.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import extending
 
 from toolkit.kernels.jit import inline
-from toolkit.kernels.lanes import VECTOR, WIDTH, common, fma, where
+from toolkit.kernels.lanes import VECTOR, WIDTH, common, fma, intrinsic, where
 
-intrinsic: Any = extending.intrinsic  # its type would ask the caller for the typing context
 INT64 = ir.IntType(64)
 DIGITS = 52  # binary ones of a float64, after the point
 HALF = int(np.sqrt(0.5).view(np.int64))

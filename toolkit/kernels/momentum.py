@@ -7,7 +7,7 @@ import numpy as np
 from toolkit.kernels.averages import begun, settling, shares, sound, unbroken
 from toolkit.kernels.jit import Kernel, inline
 from toolkit.kernels.lanes import column, fma, larger, where
-from toolkit.kernels.windows import after, blank, finite
+from toolkit.kernels.windows import blank, finite
 
 
 @inline

@@ -5,18 +5,14 @@ What remembers passes over a bar without a usable high, low or close, as in `ave
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba.core import extending, types
+from numba.core import types
 
 from toolkit.kernels.averages import begun, sound, unbroken
 from toolkit.kernels.jit import Kernel, inline
-from toolkit.kernels.lanes import absolute, column, fma, larger, mask, smaller, where
+from toolkit.kernels.lanes import absolute, column, fma, intrinsic, larger, mask, smaller, where
 from toolkit.kernels.ranges import ranged, smoothed, three, whole
 from toolkit.kernels.windows import after, finite, standing, topped
-
-intrinsic: Any = extending.intrinsic  # its type would ask the caller for the typing context
 
 
 @inline

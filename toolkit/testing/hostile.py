@@ -46,9 +46,29 @@ def truth(x: np.ndarray, window: int, exact: Exact) -> np.ndarray:
     return values
 
 
-def judged(values: np.ndarray, true: np.ndarray) -> tuple[float, int]:
-    """Largest relative error of the values (absolute where the truth is 0), and how many that exist came out as none."""
+def true_correlation(x: np.ndarray, y: np.ndarray, window: int) -> np.ndarray:
+    """Pearson's correlation of every pair of windows, (n_bars,); NaN as in `truth`, and where either never moves."""
+    values = np.full(len(x), np.nan)
+    for end in range(window, len(x) + 1):
+        pair = x[end - window : end].tolist(), y[end - window : end].tolist()
+        if all(map(math.isfinite, pair[0] + pair[1])):
+            a, b = (list(map(Fraction, held)) for held in pair)
+            of_a, of_b = co_moment(a, a), co_moment(b, b)
+            if of_a and of_b:
+                both = co_moment(a, b)
+                values[end - 1] = math.copysign(math.sqrt(both * both / (of_a * of_b)), both)
+    return values
+
+
+def co_moment(a: list[Fraction], b: list[Fraction]) -> Fraction:
+    """Sum of products about the means."""
+    return sum((p * q for p, q in zip(a, b, strict=True)), Fraction()) - sum(a, Fraction()) * sum(b, Fraction()) / len(a)
+
+
+def judged(values: np.ndarray, true: np.ndarray, absolute: bool = False) -> tuple[float, int]:
+    """Largest error of the values, relative to the truth where that is not 0, and how many that exist came out as none."""
     there = np.isfinite(true)
     lost = there & ~np.isfinite(values)
-    error = np.abs(values - true)[there & ~lost] / np.where(true == 0.0, 1.0, np.abs(true))[there & ~lost]
+    size = np.ones_like(true) if absolute else np.where(true == 0.0, 1.0, np.abs(true))
+    error = (np.abs(values - true) / size)[there & ~lost]
     return float(error.max(initial=0.0)), int(lost.sum())

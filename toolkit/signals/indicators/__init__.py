@@ -13,10 +13,10 @@ Values are float64 in the unit of the input unless said otherwise. For all of th
 from toolkit.signals.indicators.averages import dema, ema, hma, kama, sma, tema, trix, vwma, wma
 from toolkit.signals.indicators.bands import Bollinger, Donchian, bollinger, donchian
 from toolkit.signals.indicators.momentum import (
+    Aroon,
     Macd,
     Ppo,
     Stochastic,
-    Aroon,
     aroon,
     cci,
     macd,
