@@ -26,7 +26,7 @@ class One(NamedTuple):
 
 
 class Case(NamedTuple):
-    """`what` is declared, or maps Bars to a tuple of frames; each reference maps the bars of one symbol to a tuple of arrays."""
+    """`what` is declared, or maps Bars to a tuple of frames; a reference maps the bars of one symbol to a tuple of arrays."""
 
     what: Indicator | Callable[[Bars], tuple[pd.DataFrame, ...]]
     references: dict[str, Callable[[One], Outputs]]

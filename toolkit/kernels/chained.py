@@ -54,7 +54,7 @@ def triple_bars(x, out, state, span, steady, change):
     """tema, or with `change` trix."""
     n_once, n_twice, n_thrice, once, twice, thrice = state[0], state[1], state[2], state[3], state[4], state[5]
     for bar in range(x.size):
-        before, had, new = thrice, span if steady else n_thrice, where(sound(x[bar], steady), 1.0, 0.0)
+        before, had, new = thrice, n_thrice, where(sound(x[bar], steady), 1.0, 0.0)
         once, n_once, new = link(x[bar], new, n_once, once, span, steady)
         twice, n_twice, new = link(once, new, n_twice, twice, span, steady)
         thrice, n_thrice, new = link(twice, new, n_thrice, thrice, span, steady)

@@ -47,14 +47,25 @@ def rsi(inputs, outputs, memory, room, parameters, t, n):
 
 
 @inline
+def change(value, before, relative):
+    return finite((value - before) / before if relative else value - before)
+
+
+@inline
 def compared(x, out, ring, window, relative, t, n):
-    """x less what it was `window` bars ago, over that if relative."""
-    place = t % window
+    """x less what it was `window` bars ago, over that if relative; the ring holds the last bars of the call before."""
     blank(column(ring, window), t)
-    for bar in range(n):
-        value, before = x[bar], ring[place]
-        out[bar] = finite((value - before) / before if relative else value - before)
-        ring[place] = value
+    place = t % window
+    here = min(n, window)
+    for bar in range(here):
+        out[bar] = change(x[bar], ring[place], relative)
+        place = place + 1 if place + 1 < window else 0
+    later, results = x[here:], out[here:]
+    for bar in range(n - here):
+        results[bar] = change(later[bar], x[bar], relative)
+    place = (t + n - here) % window
+    for bar in range(n - here, n):
+        ring[place] = x[bar]
         place = place + 1 if place + 1 < window else 0
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from toolkit.kernels.jit import Kernel, inline
 from toolkit.kernels.lanes import absolute, column, larger, smaller, where
 from toolkit.kernels.momentum import strengths
-from toolkit.kernels.windows import after, blank, finite, standing, summed, topped
+from toolkit.kernels.windows import after, blank, finite, standing, summed
 
 
 @inline
@@ -30,19 +30,37 @@ def unfilled(heads, rings, window, t):
 
 
 @inline
+def ranged(high, low, high_head, low_head, place, rings, window):
+    """(highest high, lowest low, heads, place) of the window, infinite where a value is not finite; lows are kept negated."""
+    highs, lows = rings, after(rings, window)
+    up, down = standing(high), standing(-low)
+    highs[place], lows[place] = up, down
+    high_head, low_head = larger(high_head, up), larger(low_head, down)
+    place += 1
+    if place < window:
+        most, least = larger(highs[place], high_head), larger(lows[place], low_head)
+    else:
+        most, least = up, down
+        for k in range(window - 1, -1, -1):
+            most, least = larger(most, highs[k]), larger(least, lows[k])
+            highs[k], lows[k] = most, least
+        high_head, low_head, place = -np.inf, -np.inf, 0
+    return most, -least, high_head, low_head, place
+
+
+@inline
 def smoothed(high, low, close, k, d, memory, window, smooth, signal, t):
     """raw = (close - lowest) / (highest - lowest), k = mean of raw, d = mean of k; both times 100 at the end: never above."""
-    highs, lows = after(memory, 4), after(memory, 4 + window)
+    rings = after(memory, 4)
     k_ring, d_ring = after(memory, 4 + 2 * window), after(memory, 4 + 2 * window + smooth)
     place, k_place, d_place = t % window, t % smooth, t % signal
-    unfilled(memory, highs, window, t)
+    unfilled(memory, rings, window, t)
     blank(column(k_ring, smooth + signal), t)
     high_head, low_head, k_head, d_head = memory[0], memory[1], memory[2], memory[3]
     k_part, d_part = 1.0 / smooth, 1.0 / signal
     for bar in range(k.size):
-        most, high_head, _ = topped(standing(high[bar]), high_head, place, highs, window)
-        least, low_head, place = topped(standing(-low[bar]), low_head, place, lows, window)
-        raw = share(close[bar] + least, finite(most + least))
+        top, bottom, high_head, low_head, place = ranged(high[bar], low[bar], high_head, low_head, place, rings, window)
+        raw = share(close[bar] - bottom, finite(top - bottom))
         total, k_head, k_place = summed(raw, k_head, k_place, k_ring, smooth)
         slow = finite(total * k_part)
         total, d_head, d_place = summed(slow, d_head, d_place, d_ring, signal)
@@ -72,13 +90,12 @@ def williams_r(inputs, outputs, memory, room, parameters, t, n):
     """-100 * (highest high - close) / (highest high - lowest low)."""
     high, low, close = column(inputs[0], n), column(inputs[1], n), column(inputs[2], n)
     out, window = column(outputs[0], n), int(parameters[0])
-    highs, lows, place = after(memory, 2), after(memory, 2 + window), t % window
-    unfilled(memory, highs, window, t)
+    rings, place = after(memory, 2), t % window
+    unfilled(memory, rings, window, t)
     high_head, low_head = memory[0], memory[1]
     for bar in range(n):
-        most, high_head, _ = topped(standing(high[bar]), high_head, place, highs, window)
-        least, low_head, place = topped(standing(-low[bar]), low_head, place, lows, window)
-        out[bar] = -100.0 * share(most - close[bar], finite(most + least))
+        top, bottom, high_head, low_head, place = ranged(high[bar], low[bar], high_head, low_head, place, rings, window)
+        out[bar] = -100.0 * share(top - close[bar], finite(top - bottom))
     memory[0], memory[1] = high_head, low_head
 
 

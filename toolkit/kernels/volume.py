@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolkit.kernels.averages import begun, ema_bars, unbroken, usable
+from toolkit.kernels.averages import begun, ema_bars, sound, unbroken, usable
 from toolkit.kernels.jit import Kernel, inline
 from toolkit.kernels.lanes import absolute, column, every, fma, where
 from toolkit.kernels.ranges import typical
@@ -22,21 +22,44 @@ def four(inputs, n):
     return column(inputs[0], n), column(inputs[1], n), column(inputs[2], n), column(inputs[3], n)
 
 
+@inline
+def push(value, before, volume, signed):
+    """The volume, signed by the change of the value, or times the change."""
+    return where(value > before, volume, where(value < before, -volume, 0.0)) if signed else (value - before) * volume
+
+
+@inline
+def pushes(close, volume, out, last, signed):
+    """Puts `push` into `out`, NaN for a bar without close or volume; returns the last close known."""
+    if every(usable(last)) and unbroken(close) and unbroken(volume):
+        out[0] = push(close[0], last, volume[0], signed)
+        for bar in range(1, close.size):
+            out[bar] = push(close[bar], close[bar - 1], volume[bar], signed)
+        return close[close.size - 1]
+    for bar in range(close.size):
+        ok = usable(close[bar]) & usable(volume[bar])
+        out[bar] = where(ok, push(close[bar], last, volume[bar], signed), np.nan)
+        last = where(ok, close[bar], last)
+    return last
+
+
+@inline
+def running(out, total):
+    """Puts running totals in the place of values, NaN where one is not usable; returns the last."""
+    for bar in range(out.size):
+        ok = usable(out[bar])
+        total = total + where(ok, out[bar], 0.0)
+        out[bar] = where(ok, total, np.nan)
+    return total
+
+
 @Kernel
 def obv(inputs, outputs, memory, room, parameters, t, n):
     """Running total of the volume, signed by the change of the close; the first bar counts as a rise."""
-    close, volume = column(inputs[0], n), column(inputs[1], n)
     out, state = column(outputs[0], n), column(memory, room)
-    total, last = state[0], state[1]
-    if t == 0:
-        last = last - np.inf
-    for bar in range(n):
-        ok = usable(close[bar]) & usable(volume[bar])
-        signed = where(close[bar] > last, volume[bar], where(close[bar] < last, -volume[bar], 0.0))
-        last = where(ok, close[bar], last)
-        total = total + where(ok, signed, 0.0)
-        out[bar] = where(ok, total, np.nan)
-    state[0], state[1] = total, last
+    last = state[1] - np.inf if t == 0 else state[1]
+    state[1] = pushes(column(inputs[0], n), column(inputs[1], n), out, last, True)
+    state[0] = running(out, state[0])
 
 
 @inline
@@ -51,14 +74,9 @@ def accumulation_distribution(inputs, outputs, memory, room, parameters, t, n):
     """Running total of `accumulated`."""
     high, low, close, volume = four(inputs, n)
     out, state = column(outputs[0], n), column(memory, room)
-    total = state[0]
     for bar in range(n):
         out[bar] = accumulated(high[bar], low[bar], close[bar], volume[bar])
-    for bar in range(n):
-        ok = usable(out[bar])
-        total = total + where(ok, out[bar], 0.0)
-        out[bar] = where(ok, total, np.nan)
-    state[0] = total
+    state[0] = running(out, state[0])
 
 
 @Kernel
@@ -101,21 +119,9 @@ def money_flow_index(inputs, outputs, memory, room, parameters, t, n):
 @Kernel
 def force_index(inputs, outputs, memory, room, parameters, t, n):
     """ema of (close - close before) * volume."""
-    close, volume = column(inputs[0], n), column(inputs[1], n)
     out, state, span = column(outputs[0], n), column(memory, room), parameters[0]
-    last = state[2]
-    if t == 0:
-        last = last + np.nan
-    if every(usable(last)) and unbroken(close) and unbroken(volume):
-        out[0], state[2] = (close[0] - last) * volume[0], close[n - 1]
-        for bar in range(1, n):
-            out[bar] = (close[bar] - close[bar - 1]) * volume[bar]
-    else:
-        for bar in range(n):
-            ok = usable(close[bar]) & usable(volume[bar])
-            out[bar] = where(ok, (close[bar] - last) * volume[bar], np.nan)
-            last = where(ok, close[bar], last)
-        state[2] = last
+    last = state[2] + np.nan if t == 0 else state[2]
+    state[2] = pushes(column(inputs[0], n), column(inputs[1], n), out, last, False)
     if begun(state[0], span) and unbroken(out):
         ema_bars(out, out, state, span, True)
     else:
@@ -141,19 +147,27 @@ def vwap(inputs, outputs, memory, room, parameters, t, n):
     state[0], state[1], state[2], state[3] = flow_head, volume_head, last, equal
 
 
-@Kernel
-def session_vwap(inputs, outputs, memory, room, parameters, t, n):
-    """Sum of typical price * volume / sum of volume since the session began, summed from its first price."""
-    high, low, close, volume = four(inputs, n)
-    opened, out, state = column(inputs[4], n), column(outputs[0], n), column(memory, room)
+@inline
+def session_bars(volume, opened, out, state, steady):
     flow, traded, pivot = state[0], state[1], state[2]
-    for bar in range(n):
-        out[bar] = typical(high[bar], low[bar], close[bar])
-    for bar in range(n):
-        ok, fresh = usable(out[bar]) & usable(volume[bar]), opened[bar] > 0.0
+    for bar in range(out.size):
+        ok, fresh = sound(out[bar], steady) & sound(volume[bar], steady), opened[bar] > 0.0
         flow, traded = where(fresh, 0.0, flow), where(fresh, 0.0, traded)
         pivot = where(ok & (traded == 0.0), out[bar], pivot)
         flow = where(ok, fma(volume[bar], out[bar] - pivot, flow), flow)
         traded = where(ok, traded + volume[bar], traded)
         out[bar] = where(ok & (traded > 0.0), pivot + flow / traded, np.nan)
     state[0], state[1], state[2] = flow, traded, pivot
+
+
+@Kernel
+def session_vwap(inputs, outputs, memory, room, parameters, t, n):
+    """Sum of typical price * volume / sum of volume since the session began, summed from its first price."""
+    high, low, close, volume = four(inputs, n)
+    opened, out, state = column(inputs[4], n), column(outputs[0], n), column(memory, room)
+    for bar in range(n):
+        out[bar] = typical(high[bar], low[bar], close[bar])
+    if unbroken(out) and unbroken(volume):
+        session_bars(volume, opened, out, state, True)
+    else:
+        session_bars(volume, opened, out, state, False)

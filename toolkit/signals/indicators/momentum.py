@@ -96,7 +96,8 @@ def momentum(window: int = 10) -> Formula:
     Source: J. J. Murphy, Technical Analysis of the Financial Markets (1999), ch. 10.
     """
     window = whole("window", window)
-    return Formula(changes.momentum, (window,), room=window, lookback=window, reach=window + 1, align=window)
+    # No reach: a difference is sooner done bar after bar than as eight stretches (1.7 us against 2.2 us for 2,520 bars).
+    return Formula(changes.momentum, (window,), room=window, lookback=window)
 
 
 @indicator("close")
@@ -110,7 +111,7 @@ def roc(window: int = 10) -> Formula:
     [nan, nan, 0.02]
     """
     window = whole("window", window)
-    return Formula(changes.roc, (window,), room=window, lookback=window, reach=window + 1, align=window)
+    return Formula(changes.roc, (window,), room=window, lookback=window)
 
 
 @indicator("high", "low", "close", into=Stochastic)
