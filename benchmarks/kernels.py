@@ -25,6 +25,7 @@ from benchmarks.accuracy import accuracy_rows
 from benchmarks.measure import Row, interleaved, options, report, row, seconds
 from tests.references import TABLE, One
 from toolkit import Bars
+from toolkit.kernels.program import block
 from toolkit.kernels.stream import Stream
 from toolkit.signals import IndicatorSet, SignalGenerator, Strategy
 from toolkit.signals import indicators as ta
@@ -111,7 +112,7 @@ def panel_peers(name: str) -> dict[str, Callable[[], object]]:
 def computed(what: Indicator, threads: int | None, out: np.ndarray | None = None) -> np.ndarray:
     """The outputs over the panel, into fresh memory unless given."""
     program = alone(what.formula, len(what.inputs))
-    out = np.empty((program.n_outputs, N_SYMBOLS, N_BARS)) if out is None else out
+    out = block(program.n_outputs, N_SYMBOLS, N_BARS) if out is None else out
     program.run(fields_of(what), out, threads=threads)
     return out
 
@@ -130,7 +131,7 @@ def panel_rows(rounds: int) -> Iterator[Row]:
         yield interleaved(f"{name}, {N_SYMBOLS} x {N_BARS}, 1 thread", functools.partial(seconds, ours), "TA-Lib",
                           functools.partial(seconds, loop), 2.0, rounds)  # fmt: skip
     for name in "sma", "ema":
-        what, out, copy = declared(name), np.empty((1, N_SYMBOLS, N_BARS)), np.empty((N_SYMBOLS, N_BARS))
+        what, out, copy = declared(name), block(1, N_SYMBOLS, N_BARS), np.empty((N_SYMBOLS, N_BARS))
         ours, plain = functools.partial(computed, what, 1, out), functools.partial(np.copyto, copy, world().close)
         yield interleaved(f"{name}, 1 thread, memory handed in", functools.partial(seconds, ours), "a plain copy",
                           functools.partial(seconds, plain), 0.5, 3 * rounds)  # fmt: skip
@@ -195,9 +196,9 @@ def set_rows(rounds: int) -> Iterator[Row]:
         return [talib_set(One(*[field[i] for field in everything])) for i in range(N_SYMBOLS)]
 
     def ours(out: np.ndarray | None = None) -> None:
-        program.run(columns, np.empty((18, N_SYMBOLS, N_BARS)) if out is None else out, wanted, threads=2)
+        program.run(columns, block(18, N_SYMBOLS, N_BARS) if out is None else out, wanted, threads=2)
 
-    kept = np.empty((18, N_SYMBOLS, N_BARS))
+    kept = block(18, N_SYMBOLS, N_BARS)
     for what, call, target in ("fresh memory", ours, 3.0), ("memory handed in", functools.partial(ours, kept), 5.0):
         yield interleaved(f"a set of 18 outputs, 2 threads, {what}", functools.partial(seconds, call), "TA-Lib",
                           functools.partial(seconds, theirs), target, rounds)  # fmt: skip

@@ -85,6 +85,17 @@ def test_rows_of_a_panel_are_computed_as_if_alone(name, seed, n_rows, n_bars):
 
 
 @pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("n_bars", [1, 7, 8, 65, 96, 512])
+def test_what_is_written_past_the_cache_is_the_same(name, n_bars, monkeypatch):
+    p = program_of(name)
+    fields = panel_of(n_bars, 17, n_bars, p.n_fields)
+    expected, out = run(p, fields), program.block(p.n_outputs, 17, n_bars)
+    monkeypatch.setattr(program, "LARGE", -1)
+    p.run(list(fields), out, threads=2)
+    same(out, expected)
+
+
+@pytest.mark.parametrize("name", EVERY)
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**20), n_bars=st.integers(400, 1100))
 def test_a_row_that_is_cut_into_stretches_is_the_row(name, seed, n_bars):
@@ -133,6 +144,20 @@ def test_a_window_feels_nothing_that_lies_outside_of_it(name, seed, bad, at):
     after, healthy = run(p, spoiled), run(p, fields)
     same(after[:, :, at + p.reach :], healthy[:, :, at + p.reach :])
     same(after[:, :, :at], healthy[:, :, :at])
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_kernel_stays_within_its_memory(name):
+    """Three of a kind, one behind the other in memory: who reads or writes beyond its own is felt by its neighbour."""
+    p = program_of(name)
+    (step,) = p.steps
+    thrice = [step._replace(outputs=tuple(p.n_fields + i * p.n_outputs + o for o in range(p.n_outputs))) for i in range(3)]
+    three = program.Program(p.n_fields, thrice)
+    for n_bars in (3, 64, 131):
+        fields = panel_of(n_bars, 11, n_bars, p.n_fields)
+        expected = np.concatenate([run(p, fields)] * 3)
+        same(run(three, fields), expected)
+        same(three.row(*fields[:, 0]), expected[:, 0])
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -11,7 +11,7 @@ import numpy as np
 
 from toolkit.kernels.jit import EXACT, compiled, inline
 from toolkit.kernels.lanes import WIDTH
-from toolkit.kernels.tiles import BYTES, call, flush, get, pack, put, restore, unpack
+from toolkit.kernels.tiles import BYTES, call, flush, get, ordered, pack, put, restore, unpack, unpack_past_cache
 
 STEPS, FIELDS, OUTPUTS, ROOM, SLOTS, N_SLOTS, HEAD = 0, 1, 2, 3, 4, 5, 6  # SLOTS: where they begin
 # Of a step: its kernel, the first of its slots, inputs among them, its memory's begin and items, where its parameters begin.
@@ -58,11 +58,14 @@ def load(tile, base, offsets, begins, n_bars, n, nothing):
 
 
 @inline
-def store(tile, base, offsets, begins, n_bars, n, dump):
+def store(tile, base, offsets, begins, n_bars, n, dump, past_cache):
     """n bars of a tile out to eight rows; what would lie after the last bar goes to the dump."""
     if aligned(base, offsets, begins, n_bars, n, dump):
         for bar in range(0, n, WIDTH):
-            unpack(tile + BYTES * bar, base + 8 * bar, offsets.ctypes.data)
+            if past_cache:
+                unpack_past_cache(tile + BYTES * bar, base + 8 * bar, offsets.ctypes.data)
+            else:
+                unpack(tile + BYTES * bar, base + 8 * bar, offsets.ctypes.data)
         return
     for lane in range(WIDTH):
         for bar in range(max(min(n, n_bars - begins[lane]), 0)):
@@ -77,7 +80,7 @@ def bars_to(bar, warm, edge, length):
 
 
 @inline
-def groups(plan, sides, n_rows, n_bars, segment, warm, first, last, work, aside):
+def groups(plan, sides, n_rows, n_bars, segment, warm, first, last, past_cache, work, aside):
     """Groups `first` to `last` of eight rows; with `segment`, of eight stretches of `segment` bars of one row each.
 
     sides (n_fields + n_targets, 3): slot, address of its first row, bytes from row to row. A stretch starts `warm` bars early
@@ -111,15 +114,16 @@ def groups(plan, sides, n_rows, n_bars, segment, warm, first, last, work, aside)
                 if i < plan[FIELDS]:
                     load(tile + BYTES * CHUNK * slot, base, offsets, begins, n_bars, n, nothing)
                 else:
-                    store(tile + BYTES * CHUNK * slot, base, offsets, begins, n_bars, n, nothing + 8 * CHUNK)
+                    store(tile + BYTES * CHUNK * slot, base, offsets, begins, n_bars, n, nothing + 8 * CHUNK, past_cache)
             bar += n
 
 
 @compiled(**EXACT)
-def panel(plan, sides, n_rows, n_bars, first, last, work, aside):
+def panel(plan, sides, n_rows, n_bars, first, last, past_cache, work, aside):
     """Groups `first` to `last` of eight rows of a panel; see `groups`."""
     mode = flush()
-    groups(plan, sides, n_rows, n_bars, 0, 0, first, last, work, aside)
+    groups(plan, sides, n_rows, n_bars, 0, 0, first, last, past_cache, work, aside)
+    ordered()
     restore(mode)
 
 
@@ -134,7 +138,7 @@ def stretches(plan, a, b, c, d, e, out, segment, warm, work, aside):
         row = slot - plan[FIELDS]
         sides[slot, 0], sides[slot, 2] = slot, 0
         sides[slot, 1] = fields[slot] if row < 0 else out.ctypes.data + 8 * out.shape[1] * row
-    groups(plan, sides, 1, a.size, segment, warm, 0, 1, work, aside[3 * n_sides :])
+    groups(plan, sides, 1, a.size, segment, warm, 0, 1, False, work, aside[3 * n_sides :])
     restore(mode)
 
 

@@ -30,22 +30,21 @@ def unfilled(heads, rings, window, t):
 
 
 @inline
-def ranged(high, low, high_head, low_head, place, rings, window):
+def ranged(high, low, heads, place, rings, window):
     """(highest high, lowest low, heads, place) of the window, infinite where a value is not finite; lows are kept negated."""
     highs, lows = rings, after(rings, window)
-    up, down = standing(high), standing(-low)
-    highs[place], lows[place] = up, down
-    high_head, low_head = larger(high_head, up), larger(low_head, down)
+    highs[place], lows[place] = standing(high), standing(-low)
+    most, least = highs[place], lows[place]
+    high_head, low_head = larger(heads[0], most), larger(heads[1], least)
     place += 1
     if place < window:
         most, least = larger(highs[place], high_head), larger(lows[place], low_head)
     else:
-        most, least = up, down
         for k in range(window - 1, -1, -1):
             most, least = larger(most, highs[k]), larger(least, lows[k])
             highs[k], lows[k] = most, least
         high_head, low_head, place = -np.inf, -np.inf, 0
-    return most, -least, high_head, low_head, place
+    return most, -least, (high_head, low_head), place
 
 
 @inline
@@ -56,16 +55,16 @@ def smoothed(high, low, close, k, d, memory, window, smooth, signal, t):
     place, k_place, d_place = t % window, t % smooth, t % signal
     unfilled(memory, rings, window, t)
     blank(column(k_ring, smooth + signal), t)
-    high_head, low_head, k_head, d_head = memory[0], memory[1], memory[2], memory[3]
+    heads, k_head, d_head = (memory[0], memory[1]), memory[2], memory[3]
     k_part, d_part = 1.0 / smooth, 1.0 / signal
     for bar in range(k.size):
-        top, bottom, high_head, low_head, place = ranged(high[bar], low[bar], high_head, low_head, place, rings, window)
+        top, bottom, heads, place = ranged(high[bar], low[bar], heads, place, rings, window)
         raw = share(close[bar] - bottom, finite(top - bottom))
         total, k_head, k_place = summed(raw, k_head, k_place, k_ring, smooth)
         slow = finite(total * k_part)
         total, d_head, d_place = summed(slow, d_head, d_place, d_ring, signal)
         k[bar], d[bar] = 100.0 * slow, 100.0 * finite(total * d_part)
-    memory[0], memory[1], memory[2], memory[3] = high_head, low_head, k_head, d_head
+    memory[0], memory[1], memory[2], memory[3] = heads[0], heads[1], k_head, d_head
 
 
 @Kernel
@@ -92,11 +91,11 @@ def williams_r(inputs, outputs, memory, room, parameters, t, n):
     out, window = column(outputs[0], n), int(parameters[0])
     rings, place = after(memory, 2), t % window
     unfilled(memory, rings, window, t)
-    high_head, low_head = memory[0], memory[1]
+    heads = memory[0], memory[1]
     for bar in range(n):
-        top, bottom, high_head, low_head, place = ranged(high[bar], low[bar], high_head, low_head, place, rings, window)
-        out[bar] = -100.0 * share(top - close[bar], finite(top - bottom))
-    memory[0], memory[1] = high_head, low_head
+        top, bottom, heads, place = ranged(high[bar], low[bar], heads, place, rings, window)
+        out[bar] = 0.0 - 100.0 * share(top - close[bar], finite(top - bottom))
+    memory[0], memory[1] = heads
 
 
 @Kernel
@@ -116,29 +115,28 @@ def cci(inputs, outputs, memory, room, parameters, t, n):
         place = place + 1 if place + 1 < window else 0
         total = distances = 0.0
         for k in range(window):
-            total = total + (ring[k] - price)
+            total = total + (price - ring[k])
         mean = total * part
         for k in range(window):
-            distances = distances + absolute((ring[k] - price) - mean)
-        out[bar] = where(distances == 0.0, 0.0, finite(-total / (0.015 * distances)))
+            distances = distances + absolute((price - ring[k]) - mean)
+        out[bar] = where(distances == 0.0, 0.0, finite(total / (0.015 * distances)))
 
 
 @inline
-def pressure(bought, ranged, bought_head, ranged_head, place, ring, window):
+def pressure(bought, ranged, heads, place, rings, window):
     """(share, heads, place): sum of what was bought over the sum of the ranges, of the window that ends with these."""
-    ranges = after(ring, window)
-    ring[place], ranges[place] = bought, ranged
-    bought_head, ranged_head = bought_head + bought, ranged_head + ranged
+    ranges, bought_head, ranged_head = after(rings, window), heads[0] + bought, heads[1] + ranged
+    rings[place], ranges[place] = bought, ranged
     place += 1
     if place < window:
-        part, whole = ring[place] + bought_head, ranges[place] + ranged_head
+        part, whole = rings[place] + bought_head, ranges[place] + ranged_head
     else:
         part = whole = 0.0
         for k in range(window - 1, -1, -1):
-            part, whole = part + ring[k], whole + ranges[k]
-            ring[k], ranges[k] = part, whole
+            part, whole = part + rings[k], whole + ranges[k]
+            rings[k], ranges[k] = part, whole
         bought_head, ranged_head, place = 0.0, 0.0, 0
-    return share(part, whole), bought_head, ranged_head, place
+    return share(part, whole), (bought_head, ranged_head), place
 
 
 @Kernel
@@ -149,22 +147,23 @@ def ultimate_oscillator(inputs, outputs, memory, room, parameters, t, n):
     """
     high, low, close = column(inputs[0], n), column(inputs[1], n), column(inputs[2], n)
     out, a, b, c = column(outputs[0], n), int(parameters[0]), int(parameters[1]), int(parameters[2])
-    a_ring, b_ring, c_ring = after(memory, 7), after(memory, 7 + 2 * a), after(memory, 7 + 2 * a + 2 * b)
-    i, j, k, p, q, r = t % a, t % b, t % c, memory[0], memory[1], memory[2]
-    u, v, w, last = memory[3], memory[4], memory[5], memory[6]
-    blank(column(a_ring, 2 * (a + b + c)), t)
+    a_rings, b_rings, c_rings = after(memory, 7), after(memory, 7 + 2 * a), after(memory, 7 + 2 * a + 2 * b)
+    a_heads, b_heads, c_heads = (memory[0], memory[1]), (memory[2], memory[3]), (memory[4], memory[5])
+    a_place, b_place, c_place, last = t % a, t % b, t % c, memory[6]
+    blank(column(a_rings, 2 * (a + b + c)), t)
     if t == 0:
         last = last + np.nan  # no close before the first
     for bar in range(n):
         lowest, whole = smaller(low[bar], last), high[bar] + low[bar] + close[bar] + last
         bought = where(whole - whole == 0.0, close[bar] - lowest, np.nan)
-        ranged = larger(high[bar], last) - lowest
+        true_range = larger(high[bar], last) - lowest
         last = close[bar]
-        short, p, u, i = pressure(bought, ranged, p, u, i, a_ring, a)
-        middle, q, v, j = pressure(bought, ranged, q, v, j, b_ring, b)
-        long, r, w, k = pressure(bought, ranged, r, w, k, c_ring, c)
+        short, a_heads, a_place = pressure(bought, true_range, a_heads, a_place, a_rings, a)
+        middle, b_heads, b_place = pressure(bought, true_range, b_heads, b_place, b_rings, b)
+        long, c_heads, c_place = pressure(bought, true_range, c_heads, c_place, c_rings, c)
         out[bar] = 100.0 * ((4.0 * short + 2.0 * middle + long) * (1.0 / 7.0))
-    memory[0], memory[1], memory[2], memory[3], memory[4], memory[5], memory[6] = p, q, r, u, v, w, last
+    memory[0], memory[1], memory[2], memory[3] = a_heads[0], a_heads[1], b_heads[0], b_heads[1]
+    memory[4], memory[5], memory[6] = c_heads[0], c_heads[1], last
 
 
 @inline

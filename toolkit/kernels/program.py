@@ -21,7 +21,20 @@ Ints = tuple[int, ...]
 MOST_FIELDS = 5  # of a row that is run alone
 FEW = 2  # rows that are faster one by one than as two of eight lanes
 WORTH_A_THREAD = 200_000  # bars times kernels, about 0.1 ms: below, handing work over costs more than it gains
+LARGE = 4 << 20  # bytes of output that no cache holds until somebody reads them
 BLOCKS = 4  # a thread: one that is held up leaves its next block to the others
+
+
+def block(n_outputs: int, n_rows: int, n_bars: int) -> np.ndarray:
+    """Memory for outputs, (n_outputs, n_rows, n_bars), float64, of no value yet; each row begins at a multiple of 64 bytes.
+
+    Rows lie a little apart where that takes it, and never at a multiple of a page, where they would share a place in caches.
+    """
+    width = -(-n_bars // WIDTH) * WIDTH
+    width += WIDTH if width % 512 == 0 and n_rows > 1 else 0
+    space = np.empty(n_outputs * n_rows * width + WIDTH)
+    begin = -(space.ctypes.data // 8) % WIDTH
+    return space[begin : begin + n_outputs * n_rows * width].reshape(n_outputs, n_rows, width)[:, :, :n_bars]
 
 
 class Step(NamedTuple):
@@ -131,9 +144,12 @@ class Program:
         slots = [*range(self.n_fields), *[self.n_fields + o for o in wanted]]
         sides = np.array([(s, a.ctypes.data, a.strides[0]) for s, a in zip(slots, [*fields, *out], strict=True)])
 
+        written = sides[self.n_fields :]
+        past_cache = 8 * n_rows * n_bars * len(out) > LARGE and not (written[:, 1:] % 64).any()
+
         def share(first: int, last: int) -> None:
             work, aside = self._scratch()
-            drive.panel(self.wide, sides, n_rows, n_bars, first, last, work, aside)
+            drive.panel(self.wide, sides, n_rows, n_bars, first, last, past_cache, work, aside)
 
         ample = n_rows * n_bars * len(self.steps) >= WORTH_A_THREAD
         share_out(share, -(-n_rows // WIDTH), threads if threads is not None else processors() if ample else 1)

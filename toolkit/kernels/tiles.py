@@ -32,10 +32,11 @@ def at(builder, address, kind=VECTOR):
     return builder.inttoptr(address, kind.as_pointer())
 
 
-def moved(builder, get, put):
+def moved(builder, get, put, past_cache=False):
     """Eight vectors from one place to another, turned; `get` and `put` give address and alignment of the k-th.
 
-    The blocks of four change places while they are loaded: a half row is joined to another one for free.
+    The blocks of four change places while they are loaded: a half row is joined to another one for free. Past the cache, what
+    is written is not read first.
     """
 
     def half(k, side):
@@ -46,7 +47,9 @@ def moved(builder, get, put):
     rows = [builder.shuffle_vector(half(i % 4, i // 4), half(i % 4 + 4, i // 4), whole) for i in range(WIDTH)]
     for k, row in enumerate(exchanged(builder, exchanged(builder, rows, 1), 2)):
         address, align = put(k)
-        builder.store(row, at(builder, address), align=align)
+        stored = builder.store(row, at(builder, address), align=align)
+        if past_cache:
+            stored.set_metadata("nontemporal", builder.module.add_metadata([INT32(1)]))
 
 
 def places(builder, tile, base, offsets):
@@ -80,6 +83,29 @@ def unpack(typing, tile, base, offsets):
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), emit
+
+
+@intrinsic
+def unpack_past_cache(typing, tile, base, offsets):
+    """The same where every row is at a multiple of 64 bytes there, and nobody will read it soon; `ordered` must follow."""
+
+    def emit(context, builder, sig, args):
+        bars, rows = places(builder, *args)
+        moved(builder, bars, lambda k: (rows(k)[0], BYTES), past_cache=True)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), emit
+
+
+@intrinsic
+def ordered(typing):
+    """Other threads see what was written past the cache before what is written from here on."""
+
+    def emit(context, builder, sig, args):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), emit
 
 
 @intrinsic

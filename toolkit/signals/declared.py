@@ -20,7 +20,7 @@ from toolkit.data.calendar import Calendar
 from toolkit.data.intervals import dated
 from toolkit.errors import InvalidParameter, InvalidWindow
 from toolkit.kernels.jit import Kernel
-from toolkit.kernels.program import Program, Step
+from toolkit.kernels.program import Program, Step, block
 from toolkit.signals.panels import labelled, panel, same_labels
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def values(what: Indicator, rows: list[np.ndarray]) -> np.ndarray:
     program = alone(what.formula, len(rows))
     if len(rows[0]) == 1:
         return program.row(*[row[0] for row in rows])[:, None]
-    out = np.empty((len(what.formula.outputs), *rows[0].shape))
+    out = block(len(what.formula.outputs), *rows[0].shape)
     program.run(rows, out)
     return out
 

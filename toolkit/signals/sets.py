@@ -11,7 +11,7 @@ import pandas as pd
 
 from toolkit.data.clock import Clock
 from toolkit.errors import InvalidParameter
-from toolkit.kernels.program import Program, Step
+from toolkit.kernels.program import Program, Step, block
 from toolkit.kernels.stream import Snapshot, Stream
 from toolkit.signals.declared import Indicator, check_room, field, wrapped
 from toolkit.signals.memory import Recent
@@ -217,8 +217,9 @@ def programmed(members: Members) -> tuple[Program, list[int]]:
 def computed(members: Members, bars: Bars, out: np.ndarray | None = None) -> np.ndarray:
     """Outputs of all members, (n_outputs, n_symbols, n_bars); NaN where the history is too short for any value."""
     shape = sum(len(m.formula.outputs) for m in members), len(bars.symbols), len(bars)
-    out = np.empty(shape) if out is None else out
-    if out.shape != shape or out.dtype != np.float64 or not out.flags.c_contiguous or not out.flags.writeable:
+    out = block(*shape) if out is None else out
+    side_by_side = out.flags.writeable and out.flags.aligned and (out.strides[-1] == 8 or out.shape[-1] < 2)
+    if out.shape != shape or out.dtype != np.float64 or not side_by_side:
         raise InvalidParameter(f"out is {out.dtype} of shape {out.shape}", f"pass a writable float64 array of shape {shape}")
     able = tuple(m for m in members if lookback(m) < len(bars))
     of_able = [m in able for m in members for _ in m.formula.outputs]

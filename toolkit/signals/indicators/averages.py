@@ -57,7 +57,7 @@ def vwma(window: int) -> Formula:
     """Mean of the closes of `window` bars, each weighted by its volume; NaN for window - 1 bars and where none is traded.
 
     Equal prices have exactly themselves as mean.
-    Source: B. Dormeier, Investing with Volume Analysis (2011), ch. 8.
+    Source: B. Dormeier, Investing with Volume Analysis (2011).
     """
     window = whole("window", window)
     return Formula(weighted.vwma, (window,), room=4 + 2 * window, lookback=window - 1, reach=window, align=window)
@@ -104,7 +104,8 @@ def trix(span: int = 15) -> Formula:
     """Change, as a fraction, of the triple smoothed ema of ema of ema from bar to bar; NaN for 3 * (span - 1) + 1 bars.
 
     Each average is seeded with the plain mean of its own first `span` values. After a bar without a price the change is
-    taken from the last average known. NaN where that average was 0. Charts often print it in percent.
+    taken from the last average known. NaN where that average was 0. Charts print it in percent; its author smooths
+    logarithms of prices, charts and TA-Lib the prices, as here.
     Source: J. Hutson, Good Trix, Stocks & Commodities 1 (1983), no. 5.
     """
     span = whole("span", span)
@@ -118,7 +119,7 @@ def kama(window: int = 10, fast: int = 2, slow: int = 30) -> Formula:
     Its weight is (efficiency * (2 / (fast + 1) - 2 / (slow + 1)) + 2 / (slow + 1)) ** 2, where the efficiency is how far
     the price has come in `window` changes over the length of its path, 1 where it has not moved. It begins with the price
     before its first value. A bar without a price is passed over. Raises InvalidWindow unless fast < slow.
-    Source: P. J. Kaufman, Smarter Trading (1995), p. 129.
+    Source: P. J. Kaufman, Smarter Trading (1995).
     """
     window, fast, slow = whole("window", window), whole("fast", fast), whole("slow", slow)
     if fast >= slow:

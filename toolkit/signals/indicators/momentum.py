@@ -82,7 +82,7 @@ def ppo(fast: int = 12, slow: int = 26, signal: int = 9) -> Formula:
 
     line = 100 * (ema(fast) - ema(slow)) / ema(slow), signal = ema(line, signal). Seeds and warm-up are those of `macd`.
     Where the slow average is 0 there is no line, and the signal passes over. Raises InvalidWindow unless fast < slow.
-    Source: G. Appel, Technical Analysis: Power Tools for Active Investors (2005), ch. 8; named by StockCharts.
+    Source: G. Appel, Technical Analysis: Power Tools for Active Investors (2005); StockCharts ChartSchool for the signal.
     """
     fast, slow, signal = whole("fast", fast), whole("slow", slow), whole("signal", signal)
     below("fast", fast, "slow", slow)
@@ -134,7 +134,7 @@ def stochastic_rsi(span: int = 14, window: int = 14, smooth: int = 3, signal: in
 
     k is NaN for span + window + smooth - 2 bars, d for `signal` - 1 more. The rsi goes on after a bar without a price, the
     windows that hold that bar are NaN. 50 where the rsi did not move. smooth = 1 gives the authors' form, times 100.
-    Source: T. S. Chande, S. Kroll, The New Technical Trader (1994), ch. 7.
+    Source: T. S. Chande, S. Kroll, The New Technical Trader (1994).
     """
     span, windows = whole("span", span), (whole("window", window), whole("smooth", smooth), whole("signal", signal))
     room, lookback = 8 + 2 * windows[0] + windows[1] + windows[2], span + windows[0] + windows[1] - 2

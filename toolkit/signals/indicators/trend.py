@@ -60,7 +60,7 @@ def supertrend(span: int = 10, width: float = 3.0) -> Formula:
     """Trailing line `width` average true ranges from the middle of the bar; NaN for the first `span` bars.
 
     The range is `atr(span)`. It starts as a rise, as in TA-Lib. Raises InvalidParameter unless the width is a number above 0.
-    Source: O. Seban, who made it known around 2008; TA-Lib 0.8, SUPERTREND, for its start.
+    Source: O. Seban; as defined and started by TA-Lib 0.8, SUPERTREND.
     """
     span, width = whole("span", span), positive("width", width)
     return Formula(trend.supertrend, (span, width), room=6, lookback=span)
@@ -82,7 +82,7 @@ def ichimoku(conversion: int = 9, base: int = 26, span_b: int = 52) -> Formula:
     Every line stands at the bar at which it is known. A chart draws both spans `base` bars later: that shift is left to
     the plot. The lagging span, the close drawn `base` bars earlier, would be look-ahead and is left out. NaN for the
     first window - 1 bars, and where the window holds a high or low that is not finite.
-    Source: G. Hosoda, Ichimoku Kinko Hyo (1969); in English N. Elliott, Ichimoku Charts (2007), ch. 4.
+    Source: G. Hosoda, Ichimoku Kinko Hyo (1969); in English N. Elliott, Ichimoku Charts (2007).
     """
     windows = whole("conversion", conversion), whole("base", base), whole("span_b", span_b)
     room, lookback = 6 + 2 * sum(windows), min(windows) - 1

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from toolkit.errors import InvalidParameter
 from toolkit.kernels import ranges, volatility
+from toolkit.kernels.jit import Kernel
 from toolkit.signals.declared import Formula, Values, indicator
 from toolkit.signals.panels import whole
 
@@ -67,7 +68,7 @@ def keltner(span: int = 20, atr_span: int = 10, width: float = 2.0) -> Formula:
     """Channel `width * atr(atr_span)` around the exponential average of (high + low + close) / 3.
 
     NaN until both are known, for max(span - 1, atr_span) bars. Keltner himself has plain means over ten bars, of that price
-    and of high - low; charts have used this form since the 1980s. Each average is seeded by itself, with the plain mean
+    and of high - low; L. B. Raschke made this form common. Each average is seeded by itself, with the plain mean
     of its first values (TA-Lib seeds the range at the bar of the slower one; both agree once the seeds have faded).
     Raises InvalidParameter unless the width is a number above 0.
     Source: C. W. Keltner, How to Make Money in Commodities (1960).
@@ -89,7 +90,7 @@ def close_to_close(window: int = 20, periods: float = 252.0) -> Formula:
     return Formula(volatility.close_to_close, parameters, room=room, lookback=window, reach=window + 1, align=window)
 
 
-def mean_square(kernel, window: int, parameters: tuple[float, ...]) -> Formula:
+def mean_square(kernel: Kernel, window: int, parameters: tuple[float, ...]) -> Formula:
     """Of the estimators that take one term from each bar."""
     return Formula(kernel, (window, *parameters), room=1 + window, lookback=window - 1, reach=window, align=window)
 
@@ -112,7 +113,7 @@ def garman_klass(window: int = 20, periods: float = 252.0) -> Formula:
     """Volatility from all four prices, a fraction by the year; NaN for the first window - 1 bars.
 
     For a price without drift; what happens between close and open is not seen. The mean is taken about zero (ddof = 0).
-    In the simple form that the authors recommend, with the weights 1/2 and 2 log(2) - 1.
+    In the practical form, without the small cross term: weights 1/2 and 2 log(2) - 1.
     Raises InvalidParameter unless `periods` is a number above 0.
     Source: M. B. Garman, M. J. Klass, On the estimation of security price volatilities from historical data, Journal of
     Business 53 (1980).

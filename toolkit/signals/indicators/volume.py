@@ -35,7 +35,7 @@ def chaikin_money_flow(window: int = 20) -> Formula:
     """Share of the volume that was accumulated over `window` bars, -1 to 1; NaN for the first window - 1 bars.
 
     What a bar accumulates is said at `accumulation_distribution`. NaN where nothing was traded (TA-Lib: 0).
-    Source: M. Chaikin, as in S. B. Achelis, Technical Analysis from A to Z (2001).
+    Source: M. Chaikin, as in StockCharts ChartSchool, Chaikin Money Flow.
     """
     window = whole("window", window)
     room = 2 + 2 * window
@@ -60,7 +60,7 @@ def force_index(span: int = 13) -> Formula:
     """Exponential average of (close - close before) * volume, price units times shares; NaN for the first `span` bars.
 
     Weight 2 / (span + 1), seeded with the plain mean of the first `span` values; span=1 gives the raw values.
-    Source: A. Elder, Trading for a Living (1993), section 8.4.
+    Source: A. Elder, Trading for a Living (1993), ch. 42.
     """
     span = whole("span", span)
     return Formula(volume.force_index, (span,), room=3, lookback=span)
