@@ -11,7 +11,20 @@ import numpy as np
 
 from toolkit.kernels.jit import EXACT, compiled, inline
 from toolkit.kernels.lanes import WIDTH
-from toolkit.kernels.tiles import BYTES, call, flush, get, ordered, pack, put, restore, unpack, unpack_past_cache
+from toolkit.kernels.tiles import (
+    BYTES,
+    call,
+    flush,
+    get,
+    ordered,
+    pack,
+    put,
+    restore,
+    to_read,
+    to_write,
+    unpack,
+    unpack_past_cache,
+)
 
 STEPS, FIELDS, OUTPUTS, ROOM, SLOTS, N_SLOTS, HEAD = 0, 1, 2, 3, 4, 5, 6  # SLOTS: where they begin
 # Of a step: its kernel, the first of its slots, inputs among them, its memory's begin and items, where its parameters begin.
@@ -49,6 +62,7 @@ def load(tile, base, offsets, begins, n_bars, n, nothing):
     """n bars of eight rows into a tile; NaN, of which `nothing` is made, before the first bar and after the last."""
     if aligned(base, offsets, begins, n_bars, n, nothing):
         for bar in range(0, n, WIDTH):
+            to_read(base + 8 * (bar + CHUNK), offsets.ctypes.data)
             pack(tile + BYTES * bar, base + 8 * bar, offsets.ctypes.data)
         return
     for lane in range(WIDTH):
@@ -65,6 +79,7 @@ def store(tile, base, offsets, begins, n_bars, n, dump, past_cache):
             if past_cache:
                 unpack_past_cache(tile + BYTES * bar, base + 8 * bar, offsets.ctypes.data)
             else:
+                to_write(base + 8 * (bar + 2 * CHUNK), offsets.ctypes.data)
                 unpack(tile + BYTES * bar, base + 8 * bar, offsets.ctypes.data)
         return
     for lane in range(WIDTH):

@@ -108,6 +108,29 @@ def ordered(typing):
     return types.void(), emit
 
 
+def asked(writes):
+    """Asks memory for the line at `base` of eight rows, to be read or to be written soon; no harm where there is none."""
+
+    @intrinsic
+    def ask(typing, base, offsets):
+        def emit(context, builder, sig, args):
+            pointer = ir.IntType(8).as_pointer()
+            kind = ir.FunctionType(ir.VoidType(), [pointer, INT32, INT32, INT32])
+            prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            for k in range(WIDTH):
+                offset = builder.load(builder.gep(at(builder, args[1], INT64), [INT64(k)]))
+                line = builder.inttoptr(builder.add(args[0], offset), pointer)
+                builder.call(prefetch, [line, INT32(writes), INT32(3), INT32(1)])
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64), emit
+
+    return ask
+
+
+to_read, to_write = asked(0), asked(1)
+
+
 @intrinsic
 def get(typing, address):
     """The float64 at an address."""
