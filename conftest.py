@@ -1,10 +1,13 @@
-"""Two repairs of nbval 0.11 (setup.cfg pins it): notebooks are compared as JupyterLab shows them.
+"""The names that examples in docstrings use, and two repairs of nbval 0.11 (setup.cfg pins it): notebooks are compared as JupyterLab shows them.
 
 A trailing `;` hides a result (nbval issue 194: it runs cells without history, where IPython ignores the sign), and display
 updates and clear_output act on the outputs that are compared (nbval drops these messages).
 """
 
 from pathlib import Path
+
+import pandas as pd
+import pytest
 
 SANITIZE = Path(__file__).parent / "tests" / "nbval.cfg"
 
@@ -13,6 +16,11 @@ def pytest_configure(config):
     """What nbval blanks before it compares, found from any folder."""
     if hasattr(config.option, "nbval_sanitize_with") and not config.option.nbval_sanitize_with:
         config.option.nbval_sanitize_with = str(SANITIZE)
+
+
+@pytest.fixture(autouse=True)
+def names(doctest_namespace):
+    doctest_namespace["pd"] = pd
 
 
 try:

@@ -34,7 +34,7 @@ def sound(value, steady):
 def unbroken(values):
     """Whether all of the values are usable."""
     good = usable(values[0])
-    for bar in range(1, values.size):
+    for bar in range(values.size):  # from the first again: whole vectors
         good = good & usable(values[bar])
     return every(good)
 

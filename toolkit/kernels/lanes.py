@@ -149,23 +149,6 @@ def root(typing, a):
     return kind(kind), lambda context, builder, sig, args: llvm("sqrt", builder, args)
 
 
-@intrinsic
-def logarithm(typing, a):
-    """Natural logarithm, by the C library's function in each lane, so that a lane and a float64 agree."""
-    kind = common(a)
-
-    def emit(context, builder, sig, args):
-        if kind is not lanes:
-            return llvm("log", builder, args)
-        values = args[0]
-        for lane in range(WIDTH):
-            place = ir.IntType(32)(lane)
-            values = builder.insert_element(values, llvm("log", builder, [builder.extract_element(values, place)]), place)
-        return values
-
-    return kind(kind), emit
-
-
 def choice(sign):
     """The larger or the smaller of two; the second where either is NaN."""
 

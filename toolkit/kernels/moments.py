@@ -1,6 +1,6 @@
 """Variance, z-score, skew and kurtosis of rolling windows, from sums of powers of the distance to a pivot.
 
-The pivot lies in the window (see `windows.pivoted`), so that the mean is at most sqrt(window - 1) deviations away from it:
+The pivot lies in the window (see `comoments`), so that the mean is at most sqrt(window - 1) deviations away from it:
 what cancels between the sums is bounded by the window, not by the level of the values.
 """
 

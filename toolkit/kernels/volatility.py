@@ -8,10 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from toolkit.kernels.averages import sound, unbroken, usable
+from toolkit.kernels.comoments import scattered
 from toolkit.kernels.jit import Kernel, inline
 from toolkit.kernels.lanes import column, every, fma, root, where
 from toolkit.kernels.logarithm import log
-from toolkit.kernels.windows import after, blank, finite, pivoted, scatter, spread, summed
+from toolkit.kernels.windows import after, blank, finite, summed
 
 
 @inline
@@ -25,7 +26,7 @@ def returns_window(x, out, memory, parameters, t, relative):
     """Deviation of logarithmic returns, or with `relative` the mean of plain returns over their deviation; times a factor."""
     state, window, factor = column(memory, 4), int(parameters[0]), parameters[2]
     ring, squared, place = after(memory, 4), after(memory, 4 + window), t % window
-    share, scale = 1.0 / window, 1.0 / (window - parameters[1])
+    scale = 1.0 / (window - parameters[1])
     head, square_head, pivot, last = state[0], state[1], state[2], state[3]
     blank(column(ring, window), t)
     if t == 0:
@@ -34,9 +35,11 @@ def returns_window(x, out, memory, parameters, t, relative):
         change = where(last > 0.0, (x[bar] - last) / last, np.nan)
         value = change if relative else log_ratio(x[bar], last)
         last = x[bar]
-        total, squares, head, square_head, pivot, place = pivoted(value, head, square_head, pivot, place, ring, squared, window)
-        deviation = spread(total, squares, share, scale)
-        out[bar] = finite(factor * (fma(total, share, pivot) / deviation)) if relative else factor * deviation
+        mean, squares, head, square_head, pivot, place = scattered(
+            value, head, square_head, pivot, place, ring, squared, window
+        )
+        deviation = root(finite(squares * scale))
+        out[bar] = finite(factor * ((pivot + mean) / deviation)) if relative else factor * deviation
     state[0], state[1], state[2], state[3] = head, square_head, pivot, last
 
 
@@ -122,14 +125,12 @@ def yang_zhang(inputs, outputs, memory, room, parameters, t, n):
         term, day = within(open_[bar], high[bar], low[bar], close[bar])
         night = log_ratio(open_[bar], last)
         last = close[bar]
-        total, squares, night_head, night_square, night_pivot, _ = pivoted(
+        _, overnight, night_head, night_square, night_pivot, _ = scattered(
             night, night_head, night_square, night_pivot, place, nights, night_squares, window
         )
-        overnight = scatter(total, squares, share)
-        total, squares, day_head, day_square, day_pivot, _ = pivoted(
+        _, intraday, day_head, day_square, day_pivot, _ = scattered(
             day, day_head, day_square, day_pivot, place, days, day_squares, window
         )
-        intraday = scatter(total, squares, share)
         total, head, place = summed(term, head, place, ring, window)
         variance = fma(1.0 - k, total * share, fma(k, intraday, overnight) * scale)
         out[bar] = root(finite(variance * factor))

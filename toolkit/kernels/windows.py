@@ -75,39 +75,9 @@ def mean(inputs, outputs, memory, room, parameters, t, n):
 
 
 @inline
-def pivoted(value, head, square_head, pivot, place, ring, squared, window):
-    """(total, squares, head, square_head, pivot, place): sums over the window of distances from the pivot.
-
-    The pivot is the value where the blocks meet. It lies in every window that the split serves, so that a variance from
-    these sums loses at most window + 1 roundings to cancellation, whatever the level of the prices.
-    """
-    ring[place] = value
-    distance = value - pivot
-    head, square_head = head + distance, fma(distance, distance, square_head)
-    place += 1
-    if place < window:
-        total, squares = ring[place] + head, squared[place] + square_head
-    else:
-        pivot = value
-        total = squares = 0.0
-        for k in range(window - 1, -1, -1):
-            distance = ring[k] - pivot
-            total, squares = total + distance, fma(distance, distance, squares)
-            ring[k], squared[k] = total, squares
-        head, square_head, place = 0.0, 0.0, 0
-    return total, squares, head, square_head, pivot, place
-
-
-@inline
 def scatter(total, squares, share):
     """Sum of squares about the mean, from sums about a pivot; 0 where rounding left less, NaN where not finite."""
     return finite(larger(0.0, fma(-(total * share), total, squares)))
-
-
-@inline
-def spread(total, squares, share, scale):
-    """Standard deviation from sums about a pivot."""
-    return root(scatter(total, squares, share) * scale)
 
 
 @Kernel

@@ -20,7 +20,7 @@ def sma(window: int) -> Formula:
     [nan, 1.5, 4.0]
     """
     window = whole("window", window)
-    return Formula(windows.mean, (window,), room=3 + 2 * window, lookback=window - 1, reach=window, align=window)
+    return Formula(windows.mean, (window,), room=3 + window, lookback=window - 1, reach=window, align=window)
 
 
 @indicator("close")
@@ -30,8 +30,8 @@ def wma(window: int) -> Formula:
     Equal prices have exactly themselves as mean.
     Source: J. J. Murphy, Technical Analysis of the Financial Markets (1999), ch. 9.
 
-    >>> wma(pd.Series([1.0, 2.0, 6.0]), 2).tolist()
-    [nan, 1.6666666666666667, 4.666666666666667]
+    >>> wma(pd.Series([1.0, 4.0, 7.0]), 2).tolist()
+    [nan, 3.0, 6.0]
     """
     window = whole("window", window)
     return Formula(weighted.wma, (window,), room=4 + window, lookback=window - 1, reach=window, align=window)
