@@ -18,11 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from llvmlite import binding, ir
 
+from conftest import random_bars
 from toolkit.kernels import lanes, program, tiles
 from toolkit.kernels.jit import EXACT, Kernel
 from toolkit.kernels.stream import Stream
 from toolkit.signals import indicators, sma
-from toolkit.signals.declared import alone
+from toolkit.signals.declared import alone, field
 from toolkit.signals.panels import panel
 
 HOSTILE = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1e15, 1e-300, 1.7e308, -3.0]
@@ -69,6 +70,15 @@ def run(p, fields, **options):
 def test_the_table_of_every_indicator_is_complete():
     public = {name for name in indicators.__all__ if name[0].islower()}
     assert {name.split(",")[0] for name in EVERY} == public
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_first_values_come_when_it_is_said(name):
+    p, formula, bars = program_of(name), EVERY[name].formula, random_bars(5, n_symbols=1, n_bars=60, halts=False)
+    names = ("high", "low") if EVERY[name].inputs == ("x", "y") else EVERY[name].inputs
+    there = np.isfinite(run(p, [field(bars, each) for each in names])[:, 0])
+    assert np.argmax(there.any(axis=0)) == formula.lookback
+    assert np.argmax(there.all(axis=0)) == formula.warmup
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -144,6 +154,13 @@ def test_a_window_feels_nothing_that_lies_outside_of_it(name, seed, bad, at):
     after, healthy = run(p, spoiled), run(p, fields)
     same(after[:, :, at + p.reach :], healthy[:, :, at + p.reach :])
     same(after[:, :, :at], healthy[:, :, :at])
+
+
+@pytest.mark.parametrize("nothing", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", EVERY)
+def test_of_nothing_comes_nothing(name, nothing):
+    p = program_of(name)
+    assert np.isnan(run(p, np.full((p.n_fields, 9, 40), nothing))).all()
 
 
 @pytest.mark.parametrize("name", EVERY)

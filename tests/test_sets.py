@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,12 +17,15 @@ from toolkit.signals import (
     IndicatorSet,
     SignalGenerator,
     Strategy,
+    adx,
     atr,
     bollinger,
     ema,
     macd,
+    rolling_beta,
     rsi,
     sma,
+    stochastic,
     trend_and_rsi,
 )
 
@@ -47,8 +52,59 @@ def test_an_indicator_without_data_is_declared_and_says_what_it_is():
         sma(0)
     with pytest.raises(InvalidParameter, match="missing a required argument: 'window'"):
         sma()
-    with pytest.raises(InvalidParameter, match="atr.14. is given a Series"):
+    with pytest.raises(
+        InvalidParameter, match="reads several fields, it is given a Series; pass Bars"
+    ):
         atr(pd.Series([1.0, 2.0]), 14)
+    with pytest.raises(InvalidParameter, match=r"sma.close, window. has no parameter 'period'"):
+        sma(pd.Series([1.0, 2.0]), period=2)
+    with pytest.raises(InvalidParameter, match=r"has its data first, it is given 14"):
+        sma(14, pd.Series([1.0, 2.0]))
+
+
+def test_fields_can_be_passed_one_by_one_as_series_frames_or_arrays():
+    bars = random_bars(3)
+    expected = atr(bars, 7)
+    pd.testing.assert_frame_equal(atr(bars.high, bars.low, bars.close, 7), expected, check_exact=True)
+    pd.testing.assert_frame_equal(atr(high=bars.high, low=bars.low, close=bars.close, span=7), expected, check_exact=True)
+    arrays = [frame["S1"].to_numpy() for frame in (bars.high, bars.low, bars.close)]
+    np.testing.assert_array_equal(atr(*arrays, 7), expected["S1"])
+    pd.testing.assert_frame_equal(rsi(bars), rsi(bars.close), check_exact=True)
+
+
+def test_a_market_is_one_series_for_all_symbols():
+    returns = random_bars(3, halts=False).close.pct_change()
+    market = returns.mean(axis=1)
+    beta = rolling_beta(returns, market, 20)
+    pd.testing.assert_series_equal(beta["S2"], rolling_beta(returns["S2"], market, 20), check_exact=True)
+
+
+def test_one_output_of_several_can_be_declared_and_read_by_others():
+    bars = random_bars(3)
+    signal = macd()["signal"]
+    values = IndicatorSet({"signal": signal, "smooth": sma(3).of(signal), "all": macd()}).compute(bars)
+    pd.testing.assert_frame_equal(values["signal"], macd(bars.close).signal, check_exact=True)
+    pd.testing.assert_frame_equal(values["smooth"], sma(macd(bars.close).signal, 3), check_exact=True)
+    pd.testing.assert_frame_equal(values["all"].line, macd(bars.close).line, check_exact=True)
+    assert str(signal) == "macd(12, 26, 9)['signal']" and sma(3).of(signal).warmup == 35
+    with pytest.raises(InvalidParameter, match="no output 'line'; use it as it is"):
+        rsi()["line"]
+
+
+def test_what_is_declared_travels_to_other_processes():
+    members = IndicatorSet(MEMBERS, max_size=3)
+    travelled = pickle.loads(pickle.dumps(members))  # noqa: S301
+    assert travelled.members == members.members
+    bars = random_bars(3)
+    pd.testing.assert_frame_equal(travelled.compute(bars)["smooth"], members.compute(bars)["smooth"], check_exact=True)
+
+
+def test_all_members_are_known_after_the_lookback():
+    bars = random_bars(3, halts=False)
+    members = IndicatorSet({**MEMBERS, "trend": adx(14), "oscillator": stochastic()})
+    frames = [f for value in members.compute(bars).values() for f in (value if isinstance(value, tuple) else (value,))]
+    known = np.isfinite(np.stack([frame["S0"] for frame in frames])).all(axis=0)
+    assert np.argmax(known) == members.lookback == 33
 
 
 @settings(max_examples=20, deadline=None)
@@ -110,6 +166,10 @@ def test_a_history_that_is_too_short_for_a_member_gives_it_nan_alone():
     [
         ({"a": 5}, "'a' is a int, not an indicator"),
         ({"a": sma}, "'a' is a function, not an indicator"),
+        ({"close": sma(5)}, "a member is named 'close', as a field of bars"),
+        ({"beta": rolling_beta(5)}, "rolling_beta.5. does not say what it reads"),
+        ({}, "members are {}"),
+        ([sma(5)], "name declared indicators"),
     ],
 )
 def test_what_is_no_declared_indicator_is_refused(members, sentence):
@@ -122,6 +182,12 @@ def test_what_an_indicator_cannot_read_is_refused():
         sma(5).of("price")
     with pytest.raises(InvalidParameter, match="macd.12, 26, 9. has several outputs"):
         sma(5).of(macd())
+    with pytest.raises(InvalidParameter, match="a Series is neither a field nor an indicator"):
+        sma(5).of(pd.Series([1.0]))
+    with pytest.raises(InvalidParameter, match="a set of indicators is given a DataFrame; pass Bars"):
+        IndicatorSet(MEMBERS).compute(random_bars(1).close)
+    with pytest.raises(InvalidParameter, match="indicators is a dict"):
+        Strategy("wrong", MEMBERS, trending)
     with pytest.raises(InvalidParameter, match="atr.14. reads 3 inputs, 1 are given"):
         atr(14).of("close")
     with pytest.raises(InvalidParameter, match="no member 'x'"):
@@ -130,9 +196,9 @@ def test_what_an_indicator_cannot_read_is_refused():
 
 def test_members_can_read_any_field():
     bars = random_bars(2)
-    values = IndicatorSet({"volume": sma(5).of("volume"), "high": sma(5).of("high")}).compute(bars)
-    pd.testing.assert_frame_equal(values["high"], sma(bars.high, 5), check_exact=True)
-    pd.testing.assert_frame_equal(values["volume"], sma(bars.volume, 5), check_exact=True)
+    values = IndicatorSet({"turnover": sma(5).of("volume"), "top": sma(5).of("high")}).compute(bars)
+    pd.testing.assert_frame_equal(values["top"], sma(bars.high, 5), check_exact=True)
+    pd.testing.assert_frame_equal(values["turnover"], sma(bars.volume, 5), check_exact=True)
 
 
 def test_bar_by_bar_gives_what_the_whole_gives():
@@ -149,6 +215,21 @@ def test_bar_by_bar_gives_what_the_whole_gives():
             ticker.restore(kept)
     with pytest.raises(InvalidParameter, match="other members or symbols"):
         ticker.restore(IndicatorSet(MEMBERS).stream(90).snapshot())
+
+
+def test_a_stream_goes_on_from_bars_and_says_what_a_bar_lacks():
+    bars = random_bars(8)
+    values, ticker = IndicatorSet(MEMBERS).compute(bars), IndicatorSet(MEMBERS).stream(bars.until(bars.index[-2]))
+    last = dict(zip(("open", "high", "low", "close", "volume"), bars.adjusted[:, :, -1], strict=True))
+    np.testing.assert_array_equal(ticker.push(last)["smooth"], values["smooth"].iloc[-1])
+    assert repr(ticker) == "Ticker(fast, slow, rsi, lines, range, smooth: 4 symbols, 160 bars)"
+    with pytest.raises(InvalidParameter, match="the bar has no high; pass close, high, low by name"):
+        ticker.push({"close": last["close"], "low": last["low"]})
+    with pytest.raises(InvalidParameter, match=r"pass numbers of shape \(4,\)"):
+        ticker.push({**last, "close": 5.0})
+    for universe in 0, 2.5, "AAPL", True, None:
+        with pytest.raises(InvalidParameter, match="pass a number of at least 1, or Bars"):
+            IndicatorSet(MEMBERS).stream(universe)
 
 
 # -------------------------------------------------------------------------------------------------- declared strategies
@@ -198,7 +279,11 @@ def test_scores_that_were_handed_out_do_not_change_when_bars_are_added():
     [
         (lambda now, before, held: held[:1], InvalidParameter, "scored shape"),
         (lambda now, before, held: held + 1.5, InvalidParameter, "scored S0 1.5 at 2011-01-03"),
-        (lambda now, before, held: now["nothing"], StrategyFailed, "bad raised KeyError at 2011-01-03"),
+        (
+            lambda now, before, held: now["nothing"],
+            StrategyFailed,
+            "bad asked for .nothing. at 2011.*there are open, high",
+        ),
         (lambda now, before, held: held * np.nan, StrategyFailed, "no score for any of 90 bars"),
     ],
 )

@@ -26,7 +26,7 @@ def bollinger(inputs, outputs, memory, room, parameters, t, n):
         last = value
         level, level_head, _ = summed(value, level_head, place, sums, window)
         _, squares, head, square_head, pivot, place = scattered(value, head, square_head, pivot, place, tails, squared, window)
-        mean = where(equal >= parameters[0], value, finite(level * share))
+        mean = finite(where(equal >= parameters[0], value, level * share))
         reach = width * root(finite(squares) * share)
         lower[bar], middle[bar], upper[bar] = mean - reach, mean, mean + reach
     state[0], state[1], state[2], state[3], state[4], state[5] = level_head, head, square_head, pivot, last, equal

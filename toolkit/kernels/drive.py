@@ -109,7 +109,7 @@ def groups(plan, sides, n_rows, n_bars, segment, warm, first, last, past_cache, 
     for j in range(plan[N_SLOTS]):
         places[j] = tile + BYTES * CHUNK * plan[plan[SLOTS] + j]
     length = segment + warm if segment else n_bars
-    edge = n_bars - (WIDTH - 1) * segment + warm
+    edge = n_bars - ((n_bars - 1) // segment * segment if segment else 0) + warm  # where the last stretch ends
     for group in range(first, last):
         work[:room] = 0.0
         bar = 0

@@ -86,7 +86,10 @@ class Kernel:
     """
 
     def __init__(self, function: Callable) -> None:
-        self.function, self.name = function, function.__name__
+        self.function, self.name, self.__module__ = function, function.__name__, function.__module__
+
+    def __reduce__(self) -> str:
+        return self.name  # a global of its module: what was compiled stays here
 
     def address(self, kind: types.Type) -> int:
         """Where the machine code for items of this kind begins."""
@@ -109,4 +112,4 @@ class Kernel:
             return cfunc(signature, cache=True, error_model="numpy", _nrt=False)(self.function).address
 
     def __repr__(self) -> str:
-        return f"Kernel({self.function.__module__}.{self.name})"
+        return f"Kernel({self.__module__}.{self.name})"

@@ -20,7 +20,7 @@ from toolkit.kernels.lanes import WIDTH, lanes
 Ints = tuple[int, ...]
 MOST_FIELDS = 5  # of a row that is run alone
 FEW = 2  # rows that are faster one by one than as two of eight lanes
-WORTH_A_THREAD = 200_000  # bars times kernels, about 0.1 ms: below, handing work over costs more than it gains
+WORTH_A_THREAD = 2_000_000  # bars times kernels, about a millisecond: below, handing work over gains too little
 LARGE = 4 << 20  # bytes of output that no cache holds until somebody reads them
 BLOCKS = 4  # a thread: one that is held up leaves its next block to the others
 
@@ -134,7 +134,7 @@ class Program:
             unit = math.lcm(self.align, WIDTH)
             warm = -(-self.reach // unit) * unit
             segment = -(-n_bars // (WIDTH * unit)) * unit
-            able = segment >= 2 * warm and 7 * segment < n_bars
+            able = 3 * (segment + warm) <= n_bars
             self._last_cut = n_bars, (segment, warm) if able else (0, 0)
         return self._last_cut[1]
 

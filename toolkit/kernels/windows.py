@@ -70,7 +70,7 @@ def mean(inputs, outputs, memory, room, parameters, t, n):
         equal = where(value == last, equal + 1.0, 1.0)
         last = value
         total, head, place = summed(value, head, place, ring, window)
-        out[bar] = where(equal >= parameters[0], value, finite(total * share))
+        out[bar] = finite(where(equal >= parameters[0], value, total * share))
     state[0], state[1], state[2] = head, last, equal
 
 

@@ -1,7 +1,7 @@
-"""Indicators said but not yet computed: a formula, the fields that it reads, and how its outputs are named.
+"""How an indicator is called: `sma(close, 20)` computes, `sma(20)` declares.
 
-`sma(close, 20)` computes, `sma(20)` declares. What is declared can read other fields or other indicators, `ema(9).of(rsi(14))`,
-and be computed together with others in one pass, or bar by bar: see `sets`.
+What is declared can read other fields or other indicators, `ema(9).of(rsi(14))`, and be computed together with others in one
+pass, or bar by bar: see `sets`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,112 +18,93 @@ import pandas as pd
 
 from toolkit.data.calendar import Calendar
 from toolkit.data.intervals import dated
-from toolkit.errors import InvalidParameter, InvalidWindow
-from toolkit.kernels.jit import Kernel
+from toolkit.errors import InvalidParameter
 from toolkit.kernels.program import Program, Step, block
+from toolkit.signals.formula import FIELDS, Formula, Indicator
 from toolkit.signals.panels import labelled, panel, same_labels
 
 if TYPE_CHECKING:
     from toolkit.data.bars import Bars
 
-FIELDS = "open", "high", "low", "close", "volume", "session_start"
-MOST_ROOM = 2**25  # 2 GB for eight symbols
 Values: TypeAlias = pd.Series | pd.DataFrame | np.ndarray
-
-
-@dataclass(frozen=True)
-class Formula:
-    """What a kernel needs for one choice of windows.
-
-    room: items of memory; lookback: bars before the first value; reach: bars after which nothing older is felt, None where
-    an average remembers everything; align: blocks of windows begin at multiples of it; into: NamedTuple of several outputs.
-    """
-
-    kernel: Kernel
-    parameters: tuple[float, ...]
-    room: int
-    lookback: int
-    reach: int | None = None
-    align: int = 1
-    into: type | None = None
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return self.into._fields if self.into is not None else ("",)  # type: ignore[attr-defined]
-
-
-@dataclass(frozen=True)
-class Indicator:
-    """A declared indicator: what it is called, its formula, and what it reads: names of fields, or other indicators."""
-
-    name: str
-    formula: Formula
-    inputs: tuple[str | Indicator, ...]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def of(self, *inputs: str | Indicator) -> Indicator:
-        """The same formula of other fields or of other indicators of one output.
-
-        InvalidParameter for a field that bars lack, or another count of inputs.
-        """
-        if len(inputs) != len(self.inputs):
-            raise InvalidParameter(f"{self.name} reads {len(self.inputs)} inputs, {len(inputs)} are given", "name each")
-        for each in inputs:
-            if isinstance(each, Indicator) and each.formula.into is not None:
-                raise InvalidParameter(f"{each.name} has several outputs", "pass an indicator of one output")
-            if not isinstance(each, Indicator) and each not in FIELDS:
-                raise InvalidParameter(f"{each!r} is neither a field nor an indicator", f"fields are {', '.join(FIELDS)}")
-        return replace(self, name=f"{self.name} of {', '.join(map(str, inputs))}", inputs=inputs)
+Given = tuple[list[Any], tuple[Any, ...], dict[str, Any]]  # data, then windows
 
 
 def indicator(*inputs: str, into: type | None = None) -> Callable[[Callable[..., Formula]], Callable[..., Any]]:
     """Decorator of a function from windows to a formula: called with data first it computes, without it declares.
 
-    inputs: ("close",) takes a Series, a frame, or an array (n_bars,) or (n_bars, n_symbols); several fields take Bars;
-    names that are no fields ("x", "y") take a Series, frame or array each.
+    inputs: ("close",) takes a Series, a frame, or an array (n_bars,) or (n_bars, n_symbols), or the closes of Bars; several
+    fields take Bars, or each field so; names that are no fields ("x", "y") take a Series, frame or array each.
     """
 
     def decorate(function: Callable[..., Formula]) -> Callable[..., Any]:
-        of_bars = len(inputs) > 1 and set(inputs) <= set(FIELDS)
-        data = ("bars",) if of_bars else inputs
+        several = len(inputs) > 1 and set(inputs) <= set(FIELDS)
+        data = ("bars",) if several else inputs
         signature = inspect.signature(function)
-        declared = functools.lru_cache(maxsize=512, typed=True)(lambda *a, **k: declare(*a, **k))
+        usage = f"{function.__name__}({', '.join([*data, *map(shown, signature.parameters.values())])})"
+
+        @functools.lru_cache(maxsize=512, typed=True)
+        def kept(*arguments: Any, **options: Any) -> Indicator:
+            return declare(*arguments, **options)
 
         def declare(*arguments: Any, **options: Any) -> Indicator:
-            try:
-                shown = signature.bind(*arguments, **options)
-            except TypeError as error:
-                what = f"{function.__name__}{call.__signature__} cannot be called so: {error}"  # type: ignore[attr-defined]
-                raise InvalidParameter(what, "pass data first, then windows; or windows alone, to declare") from None
-            shown.apply_defaults()
-            formula = function(*shown.args, **shown.kwargs)
-            name = f"{function.__name__}({', '.join(f'{value!r}' for value in shown.arguments.values())})"
+            bound = bind(signature, usage, arguments, options)
+            formula = function(*bound.args, **bound.kwargs)
+            name = f"{function.__name__}({', '.join(map(repr, bound.arguments.values()))})"
             return Indicator(name, replace(formula, into=into), inputs)
 
         @functools.wraps(function)
         def call(*arguments: Any, **options: Any) -> Any:
-            given = [options.pop(name) for name in data if name in options]
-            if not given and arguments and is_data(arguments[0]):
-                given, arguments = list(arguments[: len(data)]), arguments[len(data) :]
+            given, windows, named = apart(inputs, data, usage, arguments, options)
             try:
-                what = declared(*arguments, **options)
+                what = kept(*windows, **named)
             except TypeError as error:
                 if "unhashable" not in str(error):
                     raise
-                what = declare(*arguments, **options)
+                what = declare(*windows, **named)
             if not given:
                 return what
-            return of_fields(what, given[0]) if of_bars else of_prices(what, data, given)
+            if len(given) == 1 and hasattr(given[0], "fingerprint"):
+                return of_fields(what, given[0])
+            return of_prices(what, inputs, given)
 
-        before = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in data]
-        call.__signature__ = signature.replace(  # type: ignore[attr-defined]
-            parameters=[*before, *signature.parameters.values()], return_annotation=inspect.Signature.empty
+        first = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in data]
+        whole = signature.replace(
+            parameters=[*first, *signature.parameters.values()], return_annotation=inspect.Signature.empty
+        )
+        call.__signature__ = whole  # type: ignore[attr-defined]
+        declares = f"{function.__name__}({', '.join(map(shown, signature.parameters.values()))})"
+        call.__doc__ = (
+            f"{inspect.cleandoc(function.__doc__ or '')}\n\n`{declares}`, without data, declares it for an IndicatorSet.\n"
         )
         return call
 
     return decorate
+
+
+def shown(parameter: inspect.Parameter) -> str:
+    """A parameter as one writes it."""
+    return parameter.name if parameter.default is parameter.empty else f"{parameter.name}={parameter.default!r}"
+
+
+def apart(
+    inputs: tuple[str, ...], data: tuple[str, ...], usage: str, arguments: tuple[Any, ...], options: dict[str, Any]
+) -> Given:
+    """Data, and the windows that follow, by place and by name."""
+    named = dict(options)
+    for names in data, inputs:
+        if all(name in named for name in names):
+            return [named.pop(name) for name in names], arguments, named
+    if arguments and is_data(arguments[0]):
+        n = 1 if hasattr(arguments[0], "fingerprint") else len(inputs)
+        given = arguments[:n]
+        if n > 1 and not all(map(is_data, given)) and data != inputs:
+            cure = f"pass Bars, e.g. of Bars.from_frame(frame, symbol='XYZ'), or {', '.join(inputs)} one by one"
+            raise InvalidParameter(f"{usage} reads several fields, it is given a {type(given[0]).__name__}", cure)
+        return list(given), arguments[n:], named
+    if any(map(is_data, arguments)):
+        raise InvalidParameter(f"{usage} has its data first, it is given {arguments[0]!r}", "put windows after the data")
+    return [], arguments, named
 
 
 def is_data(value: object) -> bool:
@@ -131,25 +112,52 @@ def is_data(value: object) -> bool:
     return not isinstance(value, Real | str | None)
 
 
+def bind(
+    signature: inspect.Signature, usage: str, arguments: tuple[Any, ...], options: dict[str, Any]
+) -> inspect.BoundArguments:
+    """The windows by name; InvalidParameter for one that is unknown, missing, or too many."""
+    unknown = [name for name in options if name not in signature.parameters]
+    if unknown:
+        raise InvalidParameter(f"{usage} has no parameter {unknown[0]!r}", "name it as it is named there, or pass it by place")
+    try:
+        bound = signature.bind(*arguments, **options)
+    except TypeError as error:
+        raise InvalidParameter(f"{usage}: {error}", "pass data first, then windows; or windows alone, to declare") from None
+    bound.apply_defaults()
+    return bound
+
+
+# ------------------------------------------------------------------------------------------------------------ computing
 def of_prices(what: Indicator, names: tuple[str, ...], given: list[Any]) -> Any:
-    """The indicator of Series, frames or arrays with the same labels, under these labels."""
+    """The indicator of Series, frames or arrays with the same labels, under the labels of the first.
+
+    A Series beside a frame of the same times is one for all symbols.
+    """
     if len(given) != len(names):
-        raise InvalidParameter(f"{what.name} needs {' and '.join(names)}", f"pass {len(names)} Series, frames or arrays")
-    first, rows = given[0], [panel(each, name) for name, each in zip(names, given, strict=True)]
+        raise InvalidParameter(f"{what} needs {' and '.join(names)}", f"pass {len(names)} Series, frames or arrays")
+    rows = [panel(each, name) for name, each in zip(names, given, strict=True)]
     for name, other in zip(names[1:], given[1:], strict=True):
-        if type(other) is not type(first) or other.shape != first.shape:
-            raise InvalidParameter(f"{names[0]} and {name} differ in kind or shape", "pass two of a kind, with the same labels")
-        if isinstance(first, pd.Series | pd.DataFrame) and not same_labels(first.index, other.index):
-            raise InvalidParameter(f"{names[0]} and {name} have different times", f"bring {name} to the times of {names[0]}")
-        if isinstance(first, pd.DataFrame) and not same_labels(first.columns, other.columns):
-            raise InvalidParameter(f"{names[0]} and {name} have different columns", f"select the columns of {names[0]}")
-    return wrapped(what, values(what, rows), first)
+        check_together(names[0], given[0], name, other)
+    return wrapped(what, values(what, [np.broadcast_to(each, rows[0].shape) for each in rows]), given[0])
+
+
+def check_together(name: str, first: Any, other_name: str, other: Any) -> None:
+    """Raises InvalidParameter unless the other has the labels of the first, or is a Series of its times."""
+    one_for_all = isinstance(first, pd.DataFrame) and isinstance(other, pd.Series)
+    if (type(other) is not type(first) or other.shape != first.shape) and not (one_for_all and len(other) == len(first)):
+        cure = "pass two of a kind, with the same labels"
+        raise InvalidParameter(f"{name} and {other_name} differ in kind or shape", cure)
+    if isinstance(first, pd.Series | pd.DataFrame) and not same_labels(first.index, other.index):
+        raise InvalidParameter(f"{name} and {other_name} have different times", f"bring {other_name} to the times of {name}")
+    if isinstance(first, pd.DataFrame) and not one_for_all and not same_labels(first.columns, other.columns):
+        raise InvalidParameter(f"{name} and {other_name} have different columns", f"select the columns of {name}")
 
 
 def of_fields(what: Indicator, bars: Bars) -> Any:
     """The indicator of the fields of Bars, as frames."""
-    if not hasattr(bars, "fingerprint"):
-        raise InvalidParameter(f"{what.name} is given a {type(bars).__name__}", "pass Bars: it reads several fields")
+    unread = [name for name in what.fields if name not in FIELDS]
+    if unread:
+        raise InvalidParameter(f"{what} does not say what {unread[0]} is", f"pass two frames, e.g. bars.{FIELDS[1]}")
     return wrapped(what, values(what, [field(bars, str(name)) for name in what.inputs]), bars.close)
 
 
@@ -173,34 +181,27 @@ def field(bars: Bars, name: str) -> np.ndarray:
 
 def values(what: Indicator, rows: list[np.ndarray]) -> np.ndarray:
     """Outputs (n_outputs, n_symbols, n_bars) of float64 rows (n_symbols, n_bars), one for each input."""
-    if what.formula.lookback >= rows[0].shape[1]:
-        return np.full((len(what.formula.outputs), *rows[0].shape), np.nan)
+    n_outputs, shape = len(what.places), rows[0].shape
+    if what.formula.lookback >= shape[1]:
+        return np.full((n_outputs, *shape), np.nan)
     program = alone(what.formula, len(rows))
-    if len(rows[0]) == 1:
+    if shape[0] == 1:
         return program.row(*[row[0] for row in rows])[:, None]
-    out = block(len(what.formula.outputs), *rows[0].shape)
+    out = block(n_outputs, *shape)
     program.run(rows, out)
     return out
 
 
-def wrapped(what: Indicator, block: np.ndarray, like: Any) -> Any:
+def wrapped(what: Indicator, outputs: np.ndarray, like: Any) -> Any:
     """The outputs under the labels of `like`, in the NamedTuple of the indicator where there are several."""
-    into = what.formula.into
-    return labelled(block[0], like) if into is None else into(*[labelled(rows, like) for rows in block])
+    into = what.into
+    return labelled(outputs[0], like) if into is None else into(*[labelled(rows, like) for rows in outputs])
 
 
 @functools.lru_cache(maxsize=512)
 def alone(formula: Formula, n_inputs: int) -> Program:
-    """The program of one formula that reads fields; InvalidWindow if no memory would hold its windows."""
-    check_room(formula)
-    slots = tuple(range(n_inputs + len(formula.outputs)))
+    """The program of one formula that reads fields, all of its outputs."""
+    formula.check_room()
+    slots = tuple(range(n_inputs + formula.n_outputs))
     step = Step(formula.kernel, slots[:n_inputs], slots[n_inputs:], formula.parameters, formula.room)
     return Program(n_inputs, [step], formula.reach, formula.align)
-
-
-def check_room(formula: Formula) -> None:
-    """Raises InvalidWindow where the windows are beyond the memory of any history."""
-    if formula.room > MOST_ROOM:
-        windows = ", ".join(f"{p:g}" for p in formula.parameters)
-        what = f"{formula.kernel.name} with {windows} would carry {formula.room:,} numbers"
-        raise InvalidWindow(f"{what} for each symbol", f"choose shorter windows, together below {MOST_ROOM:,} numbers")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from toolkit.data.clock import Clock
 from toolkit.errors import InvalidParameter
 from toolkit.kernels.program import Program, Step, block
 from toolkit.kernels.stream import Snapshot, Stream
-from toolkit.signals.declared import Indicator, check_room, field, wrapped
+from toolkit.signals.declared import field, wrapped
+from toolkit.signals.formula import FIELDS, Indicator
 from toolkit.signals.memory import Recent
 
 if TYPE_CHECKING:
@@ -31,18 +32,18 @@ class IndicatorSet:
 
     def __init__(self, members: Mapping[str, Indicator], *, clock: Clock | None = None, max_size: int = 16,
                  ttl: float | None = None) -> None:  # fmt: skip
-        for name, member in members.items():
-            if not isinstance(member, Indicator):
-                cure = "declare it with its windows alone, e.g. sma(20)"
-                raise InvalidParameter(f"{name!r} is a {type(member).__name__}, not an indicator", cure)
-            for read in fields_of((member,)):
-                if read in ("x", "y"):
-                    raise InvalidParameter(f"{member} does not say what it reads", f'{name}={member}.of("close", "volume")')
-        self.members = dict(members)
+        self.members = check_members(members)
+        self._settings = max_size, ttl
         self._recent: Recent[Values] = Recent(clock=clock, max_size=max_size, ttl=ttl)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # to other processes go the members, not what was computed
+        return functools.partial(IndicatorSet, max_size=self._settings[0], ttl=self._settings[1]), (self.members,)
 
     def __call__(self, bars: Bars) -> Values:
         """The values of these bars; each member is computed when it is first looked at."""
+        if not hasattr(bars, "fingerprint"):
+            cure = "pass Bars, e.g. of Bars.from_frame(frame, symbol='XYZ')"
+            raise InvalidParameter(f"a set of indicators is given a {type(bars).__name__}", cure)
         return self._recent.get(bars.fingerprint, lambda: Values(self.members, bars))
 
     def compute(self, bars: Bars, out: np.ndarray | None = None) -> Values:
@@ -57,16 +58,26 @@ class IndicatorSet:
     @property
     def n_outputs(self) -> int:
         """Outputs of all members together."""
-        return sum(len(member.formula.outputs) for member in self.members.values())
+        return sum(len(member.places) for member in self.members.values())
 
     @property
     def lookback(self) -> int:
         """Bars before the first one at which every member is known, where no price is missing."""
-        return max((lookback(member) for member in self.members.values()), default=0)
+        return max(member.warmup for member in self.members.values())
 
-    def stream(self, n_symbols: int) -> Ticker:
-        """The same members bar by bar, for a universe of `n_symbols`."""
-        return Ticker(self.members, n_symbols)
+    def stream(self, universe: int | Bars) -> Ticker:
+        """The same members bar by bar, for a number of symbols from nothing on, or going on from the last of some bars."""
+        known: Any = universe
+        if hasattr(known, "fingerprint"):
+            ticker = Ticker(self.members, len(known.symbols))
+            for bar in bars_of(known, ticker.fields):
+                ticker.push(bar)
+            return ticker
+        if isinstance(universe, bool) or not isinstance(universe, int | np.integer) or universe < 1:
+            raise InvalidParameter(
+                f"a stream is for {universe!r} symbols", "pass a number of at least 1, or Bars to go on from"
+            )
+        return Ticker(self.members, int(universe))
 
     def clear_cache(self) -> None:
         """Forgets all values; the counts go on."""
@@ -81,12 +92,10 @@ class IndicatorSet:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{name}</td><td>{member}</td><td>{', '.join(fields_of((member,)))}</td><td>{lookback(member)}</td></tr>"
+            f"<tr><td>{name}</td><td>{member}</td><td>{', '.join(member.fields)}</td><td>{member.warmup}</td></tr>"
             for name, member in self.members.items()
         )
-        return (
-            f"<table><tr><th>name</th><th>indicator</th><th>reads</th><th>bars before the first value</th></tr>{rows}</table>"
-        )
+        return f"<table><tr><th>name</th><th>indicator</th><th>reads</th><th>bars before all values</th></tr>{rows}</table>"
 
 
 class Values(Mapping[str, Any]):
@@ -111,8 +120,8 @@ class Values(Mapping[str, Any]):
         if missing:
             block, at = read_only(computed(tuple(missing.values()), self._bars, out)), 0
             for name, member in missing.items():
-                self._blocks[name] = block[at : at + len(member.formula.outputs)]
-                at += len(member.formula.outputs)
+                self._blocks[name] = block[at : at + len(member.places)]
+                at += len(member.places)
         return self
 
     def __getitem__(self, name: str) -> Any:
@@ -153,11 +162,24 @@ class Ticker:
 
     def push(self, bar: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """The members at the next bar, (n_symbols,) each, or a NamedTuple of them; bar: fields by name, (n_symbols,) each."""
-        return self._named(self._stream.push(np.array([bar[name] for name in self.fields])))
+        return self._named(self._stream.push(self._fields(bar)))
 
     def peek(self, bar: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """What `push` would give for a bar that is still forming; nothing is kept of it."""
-        return self._named(self._stream.peek(np.array([bar[name] for name in self.fields])))
+        return self._named(self._stream.peek(self._fields(bar)))
+
+    def _fields(self, bar: Mapping[str, np.ndarray]) -> np.ndarray:
+        missing = [name for name in self.fields if name not in bar]
+        if missing:
+            raise InvalidParameter(f"the bar has no {missing[0]}", f"pass {', '.join(self.fields)} by name, one value a symbol")
+        try:
+            fields = np.array([np.asarray(bar[name], dtype=np.float64) for name in self.fields])
+        except (TypeError, ValueError):
+            fields = np.empty(0)
+        if fields.shape != (len(self.fields), self._stream.n_rows):
+            what = f"the bar has {', '.join(f'{name}: {np.shape(bar[name])}' for name in self.fields)}"
+            raise InvalidParameter(what, f"pass numbers of shape ({self._stream.n_rows},) for each field")
+        return fields
 
     def snapshot(self) -> Snapshot:
         """All that is remembered, for `restore`."""
@@ -165,32 +187,47 @@ class Ticker:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Goes on from a snapshot of the same members and count of symbols."""
-        if snapshot.memory.shape != self._stream.snapshot().memory.shape:
+        if not isinstance(snapshot, Snapshot) or snapshot.memory.shape != self._stream.snapshot().memory.shape:
             raise InvalidParameter("the snapshot is of other members or symbols", "make the stream as it was made then")
         self._stream.restore(snapshot)
+
+    def __repr__(self) -> str:
+        return f"Ticker({', '.join(self.members)}: {self._stream.n_rows} symbols, {self.t:,} bars)"
 
     def _named(self, outputs: np.ndarray) -> dict[str, Any]:
         rows, at, values = outputs[self._wanted], 0, {}
         for name, member in self.members.items():
-            into, n = member.formula.into, len(member.formula.outputs)
+            into, n = member.into, len(member.places)
             values[name] = rows[at] if into is None else into(*rows[at : at + n])
             at += n
         return values
 
 
 # ------------------------------------------------------------------------------------------------------------- programs
+def check_members(members: Mapping[str, Indicator]) -> dict[str, Indicator]:
+    """The members; InvalidParameter for anything but declared indicators, of known fields, under names that are no fields."""
+    if not isinstance(members, Mapping) or not members:
+        raise InvalidParameter(f"members are {members!r}", 'name declared indicators, e.g. IndicatorSet({"fast": sma(5)})')
+    for name, member in members.items():
+        if not isinstance(member, Indicator):
+            cure = "declare it with its windows alone, e.g. sma(20)"
+            raise InvalidParameter(f"{name!r} is a {type(member).__name__}, not an indicator", cure)
+        if name in FIELDS:
+            raise InvalidParameter(f"a member is named {name!r}, as a field of bars", "choose another name")
+        if not set(member.fields) <= set(FIELDS):
+            raise InvalidParameter(f"{member} does not say what it reads", f'declare e.g. {member}.of("close", "volume")')
+    return dict(members)
+
+
 def fields_of(members: Members) -> tuple[str, ...]:
     """The fields that the members read, each once, in the order of first use."""
-    names: dict[str, None] = {}
-    for member in members:
-        for each in member.inputs:
-            names.update(dict.fromkeys([each] if isinstance(each, str) else fields_of((each,))))
-    return tuple(names)
+    return tuple(dict.fromkeys(name for member in members for name in member.fields))
 
 
-def lookback(member: Indicator) -> int:
-    """Bars before the first value, those of what it reads included."""
-    return member.formula.lookback + max((lookback(i) for i in member.inputs if isinstance(i, Indicator)), default=0)
+def bars_of(bars: Bars, names: Iterable[str], first: int = 0) -> Iterator[dict[str, np.ndarray]]:
+    """The fields of the bars from `first` on, bar by bar, (n_symbols,) each, contiguous."""
+    block = np.stack([field(bars, name)[:, first:] for name in names]).transpose(2, 0, 1).copy()
+    return (dict(zip(names, row, strict=True)) for row in block)
 
 
 @functools.lru_cache(maxsize=128)
@@ -202,13 +239,13 @@ def programmed(members: Members) -> tuple[Program, list[int]]:
 
     def placed(member: Indicator) -> tuple[int, ...]:
         formula, key = member.formula, (member.formula, member.inputs)
-        check_room(formula)
+        formula.check_room()
         if key not in slots:
             inputs = tuple(fields.index(i) if isinstance(i, str) else placed(i)[0] for i in member.inputs)
             first = len(fields) + sum(len(step.outputs) for step in steps)
-            slots[key] = tuple(range(first, first + len(formula.outputs)))
+            slots[key] = tuple(range(first, first + formula.n_outputs))
             steps.append(Step(formula.kernel, inputs, slots[key], formula.parameters, formula.room))
-        return slots[key]
+        return tuple(slots[key][place] for place in member.places)
 
     wanted = [slot - len(fields) for member in members for slot in placed(member)]
     return Program(len(fields), steps), wanted
@@ -216,13 +253,13 @@ def programmed(members: Members) -> tuple[Program, list[int]]:
 
 def computed(members: Members, bars: Bars, out: np.ndarray | None = None) -> np.ndarray:
     """Outputs of all members, (n_outputs, n_symbols, n_bars); NaN where the history is too short for any value."""
-    shape = sum(len(m.formula.outputs) for m in members), len(bars.symbols), len(bars)
+    shape = sum(len(m.places) for m in members), len(bars.symbols), len(bars)
     out = block(*shape) if out is None else out
     side_by_side = out.flags.writeable and out.flags.aligned and (out.strides[-1] == 8 or out.shape[-1] < 2)
     if out.shape != shape or out.dtype != np.float64 or not side_by_side:
         raise InvalidParameter(f"out is {out.dtype} of shape {out.shape}", f"pass a writable float64 array of shape {shape}")
-    able = tuple(m for m in members if lookback(m) < len(bars))
-    of_able = [m in able for m in members for _ in m.formula.outputs]
+    able = tuple(m for m in members if m.lookback < len(bars))
+    of_able = [m in able for m in members for _ in m.places]
     out[np.logical_not(of_able)] = np.nan
     if able:
         program, wanted = programmed(able)

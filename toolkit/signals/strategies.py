@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,11 @@ import pandas as pd
 
 from toolkit.errors import InvalidParameter, StrategyFailed, ToolkitError
 from toolkit.signals import indicators
-from toolkit.signals.declared import FIELDS, field
+from toolkit.signals.formula import FIELDS
 from toolkit.signals.indicators.momentum import below
 from toolkit.signals.panels import labelled, panel, whole
 from toolkit.signals.rules import held
-from toolkit.signals.sets import IndicatorSet
+from toolkit.signals.sets import IndicatorSet, bars_of
 
 if TYPE_CHECKING:
     from toolkit.data.bars import Bars
@@ -57,13 +57,19 @@ class Strategy:
 
     rule(now, before, held) -> scores (n_symbols,) in [-1, 1] or NaN for no opinion: `now` and `before` hold the fields of
     bars and the members by name at this bar and at the one before (NaN at the first), `held` is the last score of each symbol
-    that was not NaN, at first 0. A rule that keeps nothing beside these sees no later bar, and the engine asks it for new bars
-    alone. Called with Bars, a strategy scores all of them.
+    that was not NaN, at first 0. A rule must keep nothing beside these: then it sees no later bar, scores the same bars alike
+    every time, and the engine asks it for new bars alone. At a bar without a price the members are NaN, and so they are in
+    `before` at the next one. Called with Bars, a strategy scores all of them.
     """
 
     name: str
     indicators: IndicatorSet
     rule: Rule
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.indicators, IndicatorSet) or not callable(self.rule):
+            what = f"indicators is a {type(self.indicators).__name__}, rule a {type(self.rule).__name__}"
+            raise InvalidParameter(what, "pass Strategy(name, IndicatorSet({...}), rule)")
 
     def __call__(self, bars: Bars) -> pd.DataFrame:
         return Running(self, bars).scores(bars)
@@ -75,6 +81,7 @@ class Running:
     def __init__(self, strategy: Strategy, bars: Bars) -> None:
         n = len(bars.symbols)
         self.strategy, self._ticker = strategy, strategy.indicators.stream(n)
+        self._names = tuple(dict.fromkeys([*FIELDS[:5], *self._ticker.fields]))
         self._n, self._digest = 0, bars.whole.chain[0]
         self._before: Row | None = None
         self._held = np.zeros(n)
@@ -88,7 +95,7 @@ class Running:
         """Scores of all bars, (n_bars, n_symbols), read-only; only those that are new are asked for."""
         if len(bars) > self._scores.shape[1]:
             self._scores = np.concatenate([self._scores, np.empty_like(self._scores)], axis=1)[:, : 2 * len(bars)]
-        for label, fields in zip(bars.index[self._n :], rows_of(bars, self._n, self._ticker.fields), strict=True):
+        for label, fields in zip(bars.index[self._n :], bars_of(bars, self._names, self._n), strict=True):
             self._scores[:, self._n] = self._next(label, fields, bars.symbols)
             self._n += 1
         self._digest = bars.whole.chain[self._n]
@@ -103,6 +110,8 @@ class Running:
             scores = np.asarray(self.strategy.rule(now, self._before or blank(now), self._held.copy()), dtype=np.float64)
         except ToolkitError:
             raise
+        except KeyError as error:
+            raise StrategyFailed(f"{name} asked for {error} at {label}", f"there are {', '.join(now)}") from error
         except Exception as error:  # a rule is foreign code: a loop goes on, and the cause is kept
             raise StrategyFailed(f"{name} raised {type(error).__name__} at {label}: {error}", "try the rule there") from error
         if scores.shape != self._held.shape:
@@ -115,13 +124,6 @@ class Running:
         self._before = now
         self._held = np.where(np.isnan(scores), self._held, scores)
         return scores
-
-
-def rows_of(bars: Bars, first: int, extra: Iterable[str]) -> Iterator[Row]:
-    """The fields of the bars from `first` on, bar by bar, (n_symbols,) each, contiguous."""
-    names = [*FIELDS, *(name for name in extra if name not in FIELDS)]
-    block = np.stack([field(bars, name)[:, first:] for name in names]).transpose(2, 0, 1).copy()
-    return (dict(zip(names, row, strict=True)) for row in block)
 
 
 def blank(now: Row) -> Row:

@@ -60,7 +60,7 @@ def macd(fast: int = 12, slow: int = 26, signal: int = 9) -> Formula:
     """
     fast, slow, signal = whole("fast", fast), whole("slow", slow), whole("signal", signal)
     below("fast", fast, "slow", slow)
-    return Formula(averages.macd, (fast, slow, signal), room=6, lookback=slow - 1)
+    return Formula(averages.macd, (fast, slow, signal), room=6, lookback=slow - 1, warmup=slow + signal - 2)
 
 
 @indicator("close")
@@ -86,7 +86,7 @@ def ppo(fast: int = 12, slow: int = 26, signal: int = 9) -> Formula:
     """
     fast, slow, signal = whole("fast", fast), whole("slow", slow), whole("signal", signal)
     below("fast", fast, "slow", slow)
-    return Formula(chained.ppo, (fast, slow, signal), room=6, lookback=slow - 1)
+    return Formula(chained.ppo, (fast, slow, signal), room=6, lookback=slow - 1, warmup=slow + signal - 2)
 
 
 @indicator("close")
@@ -125,7 +125,8 @@ def stochastic(window: int = 14, smooth: int = 3, signal: int = 3) -> Formula:
     """
     windows = whole("window", window), whole("smooth", smooth), whole("signal", signal)
     room, lookback = 4 + 2 * windows[0] + windows[1] + windows[2], windows[0] + windows[1] - 2
-    return Formula(oscillators.stochastic, windows, room, lookback, reach=sum(windows), align=math.lcm(*windows))
+    warmup = lookback + windows[2] - 1
+    return Formula(oscillators.stochastic, windows, room, lookback, reach=sum(windows), align=math.lcm(*windows), warmup=warmup)
 
 
 @indicator("close", into=Stochastic)
@@ -138,7 +139,7 @@ def stochastic_rsi(span: int = 14, window: int = 14, smooth: int = 3, signal: in
     """
     span, windows = whole("span", span), (whole("window", window), whole("smooth", smooth), whole("signal", signal))
     room, lookback = 8 + 2 * windows[0] + windows[1] + windows[2], span + windows[0] + windows[1] - 2
-    return Formula(oscillators.stochastic_rsi, (span, *windows), room, lookback)
+    return Formula(oscillators.stochastic_rsi, (span, *windows), room, lookback, warmup=lookback + windows[2] - 1)
 
 
 @indicator("high", "low", "close")

@@ -29,7 +29,7 @@ def adx(span: int = 14) -> Formula:
     Source: J. W. Wilder, New Concepts in Technical Trading Systems (1978), section IV.
     """
     span = whole("span", span)
-    return Formula(trend.adx, (span,), room=9, lookback=span)
+    return Formula(trend.adx, (span,), room=9, lookback=span, warmup=2 * span - 1)
 
 
 @indicator("high", "low")
@@ -86,4 +86,5 @@ def ichimoku(conversion: int = 9, base: int = 26, span_b: int = 52) -> Formula:
     """
     windows = whole("conversion", conversion), whole("base", base), whole("span_b", span_b)
     room, lookback = 6 + 2 * sum(windows), min(windows) - 1
-    return Formula(trend.ichimoku, windows, room=room, lookback=lookback, reach=max(windows))  # extremes: no block is felt
+    warmup = max(windows) - 1  # extremes: no block is felt
+    return Formula(trend.ichimoku, windows, room=room, lookback=lookback, reach=max(windows), warmup=warmup)
