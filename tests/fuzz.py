@@ -28,8 +28,8 @@ DTYPES = [
     "int64[pyarrow]", "string[pyarrow]",
 ]  # fmt: skip
 WINDOWS: list[Any] = [
-    -1, 0, 1, 2, 3, 4, 5, 14, 20, 41, 1000, 2**40, 2**70, 2.5, 3.0, "5", None, True, math.nan, math.inf, 0.5, 1e-9, -2.0,
-    np.int64(5), np.float64(0.3), [3], (2, 3), {"a": 1},
+    -1, 0, 1, 2, 3, 4, 5, 14, 20, 41, 1000, 2**40, 2**70, 10**400, 2.5, 3.0, "5", None, True, math.nan, math.inf, 0.5, 1e-9,
+    -2.0, np.int64(5), np.float64(0.3), [3], (2, 3), {"a": 1},
 ]  # fmt: skip
 STRANGE = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1e300, -1e308, 5e-324, 1e15, -7.0]
 

@@ -14,8 +14,28 @@ from hypothesis import strategies as st
 from references import TABLE, One, bars_of
 
 from conftest import random_bars
+from toolkit.data.bars import Bars
 from toolkit.errors import InvalidParameter, InvalidWindow
-from toolkit.signals import atr, bollinger, ema, macd, rolling_max, rolling_min, rolling_std, rsi, sma
+from toolkit.signals import (
+    atr,
+    bollinger,
+    cci,
+    drawdown,
+    ema,
+    macd,
+    momentum,
+    money_flow_index,
+    roc,
+    rolling_max,
+    rolling_min,
+    rolling_std,
+    rsi,
+    sma,
+    stochastic,
+    stochastic_rsi,
+    ultimate_oscillator,
+    williams_r,
+)  # fmt: skip
 
 PAIRS = [(name, reference) for name, case in TABLE.items() for reference in case.references]
 OF_CLOSE = {
@@ -52,6 +72,33 @@ def test_an_indicator_is_the_quantity_that_others_compute(name, reference, bundl
         for ours, theirs in zip(outputs, expected):
             atol = case.tolerance * np.nanmax(np.abs(theirs))
             np.testing.assert_allclose(ours[symbol].to_numpy()[-len(theirs) :], theirs, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("name", list(TABLE))
+def test_an_indicator_is_its_definition_on_a_coarse_grid_too(name):
+    """Ticks of half a dollar: prices tie, extremes stand, closes lie on highs and lows, and some bars trade nothing."""
+    case, rng = TABLE[name], np.random.default_rng(11)
+    close = 50.0 + 0.5 * np.cumsum(rng.integers(-1, 2, 400))
+    high, low = close + 0.5 * rng.integers(0, 3, 400), close - 0.5 * rng.integers(0, 3, 400)
+    opens = np.clip(close + 0.5 * rng.integers(-1, 2, 400), low, high)
+    one = One(opens, high, low, close, 1000.0 * rng.integers(1, 5, 400))
+    index = pd.bdate_range("2001-01-01", periods=400, unit="ns")
+    bars = Bars.from_frame(pd.DataFrame(one._asdict(), index=index), symbol="A")
+    reference = next(iter(case.references.values()))
+    with np.errstate(all="ignore"):
+        expected = reference(one)
+    for ours, theirs in zip(case.ours(bars), expected, strict=True):
+        atol = case.tolerance * max(np.nanmax(np.abs(theirs)), 1.0)
+        np.testing.assert_allclose(ours["A"].to_numpy()[-len(theirs) :], theirs, rtol=0, atol=atol)
+
+
+def test_where_nothing_moves_no_side_is_stronger():
+    flat = bars_of(np.full((1, 90), 42.0))
+    middle = {50.0: [rsi(flat), stochastic(flat).k, stochastic_rsi(flat).k, money_flow_index(flat), ultimate_oscillator(flat)],
+              -50.0: [williams_r(flat)], 0.0: [cci(flat), drawdown(flat), roc(flat), momentum(flat)]}  # fmt: skip
+    for value, frames in middle.items():
+        for frame in frames:
+            assert (frame.dropna() == value).all().all() and frame.notna().iloc[-1].all()
 
 
 def test_rsi_is_the_published_table():

@@ -19,13 +19,14 @@ from hypothesis import strategies as st
 from llvmlite import binding, ir
 
 from conftest import random_bars
-from toolkit.kernels import lanes, program, tiles
+from toolkit.kernels import drive, lanes, program, tiles
 from toolkit.kernels.jit import EXACT, Kernel
 from toolkit.kernels.stream import Stream
 from toolkit.signals import indicators, sma
 from toolkit.signals.declared import alone, field
 from toolkit.signals.panels import panel
 
+GUARD = 1234.5
 HOSTILE = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1e15, 1e-300, 1.7e308, -3.0]
 
 
@@ -163,6 +164,13 @@ def test_of_nothing_comes_nothing(name, nothing):
     assert np.isnan(run(p, np.full((p.n_fields, 9, 40), nothing))).all()
 
 
+def tick(p, fields, guarded):
+    """One bar of `p`, in a memory that goes on behind its own."""
+    guarded._board[: p.n_fields] = fields
+    drive.tick(p.wide, guarded._board, guarded._memory, guarded.t, guarded._aside)
+    guarded.t += 1
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_a_kernel_stays_within_its_memory(name):
     """Three of a kind, one behind the other in memory: who reads or writes beyond its own is felt by its neighbour."""
@@ -170,6 +178,12 @@ def test_a_kernel_stays_within_its_memory(name):
     (step,) = p.steps
     thrice = [step._replace(outputs=tuple(p.n_fields + i * p.n_outputs + o for o in range(p.n_outputs))) for i in range(3)]
     three = program.Program(p.n_fields, thrice)
+    guarded = Stream(program.Program(p.n_fields, [step._replace(room=step.room + 40)]), 8)
+    lanes_of = guarded._memory.reshape(1, -1, 8)
+    for bar in panel_of(7, 8, 90, p.n_fields).transpose(2, 0, 1):
+        lanes_of[:, step.room :] = GUARD
+        tick(p, bar, guarded)
+        assert (lanes_of[:, step.room :] == GUARD).all()
     for n_bars in (3, 64, 131):
         fields = panel_of(n_bars, 11, n_bars, p.n_fields)
         expected = np.concatenate([run(p, fields)] * 3)
@@ -193,7 +207,8 @@ def test_a_flat_stretch_of_twenty_thousand_bars_decays_to_exactly_zero():
     x = np.concatenate([50.0 + np.arange(30.0) % 7, np.full(20_000, 50.0)])
     assert abs(alone(EVERY["rsi"].formula, 1).row(x)[0, 400]) > 0.0
     assert alone(EVERY["rsi"].formula, 1).row(x)[0, -1] == 50.0  # neither gains nor losses are left
-    assert np.float64(5e-324) * 1.0 == 5e-324  # the mode of the thread is what it was
+    run(program_of("rsi"), np.tile(x[:500], (1, 9, 1)), threads=1)
+    assert (np.array([5e-324]) * 1.0).tobytes() == np.array([5e-324]).tobytes()  # the mode of the thread is what it was
 
 
 @pytest.mark.parametrize(("kind", "sets"), [("aarch64", "msr\tFPCR"), ("x86_64", "ldmxcsr")])

@@ -18,14 +18,14 @@ BLOCK = 64  # bars taken together
 
 
 @inline
-def keep(values, size, n, ok):
+def drop_oldest(values, size, n, ok):
     """Drops the n oldest of size + n values, in the lanes that are ok."""
     for k in range(size):
         values[k] = where(ok, values[k + n], values[k])
 
 
 @inline
-def path(ladder, out, window, n, ok):
+def path_length(ladder, out, window, n, ok):
     """Sums of the last `window` changes at n bars, made of the sums over as many changes as the window has binary digits.
 
     ladder: the m sums over m changes before the first of the bars, then room for BLOCK, for m = 1, 2, 4, ...
@@ -41,12 +41,12 @@ def path(ladder, out, window, n, ok):
         if 2 * m <= window:
             for bar in range(n):
                 longer[bar] = sums[bar] + ladder[bar]
-        keep(ladder, m, n, ok)
+        drop_oldest(ladder, m, n, ok)
         ladder, m = after(ladder, m + BLOCK), 2 * m
 
 
 @inline
-def kama_bars(x, out, state, window, quick, slow, steady):
+def kama_bars(x, out, state, window, fast, slow, steady):
     """At most BLOCK bars; one, where it is not steady."""
     n, count, average = x.size, state[0], state[1]
     prices, ladder = after(state, 2), after(state, 2 + window + BLOCK)
@@ -56,34 +56,35 @@ def kama_bars(x, out, state, window, quick, slow, steady):
         newer[bar] = where(ok, x[bar], newest[bar])
         changes[bar] = absolute(newer[bar] - newest[bar])
         out[bar] = 0.0
-    path(ladder, out, window, n, ok)
+    path_length(ladder, out, window, n, ok)
     for bar in range(n):
-        length, gain = out[bar], absolute(newer[bar] - prices[bar])
-        pace = fma(where(gain < length, gain / length, 1.0), quick - slow, slow)
-        out[bar] = pace * pace
+        length, distance = out[bar], absolute(newer[bar] - prices[bar])
+        efficiency = where(distance < length, distance / length, 1.0)
+        constant = fma(efficiency, fast - slow, slow)
+        out[bar] = constant * constant
     for bar in range(n):
-        weight, value, known = out[bar], newer[bar], ok & (steady | (count >= window + 0.0))
-        average = where(ok, where(known, fma(1.0 - weight, average, weight * value), value), average)
+        alpha, value, known = out[bar], newer[bar], ok & (steady | (count >= window + 0.0))
+        average = where(ok, where(known, fma(1.0 - alpha, average, alpha * value), value), average)
         out[bar] = where(known, average, np.nan)
         count = count + where(ok, 1.0, 0.0)
-    keep(prices, window, n, ok)
+    drop_oldest(prices, window, n, ok)
     state[0], state[1] = count, average
 
 
 @Kernel
 def kama(inputs, outputs, memory, room, parameters, t, n):
-    """average += weight * (x - average), weight = (slow + efficiency * (quick - slow)) ** 2; it begins as the price.
+    """average += alpha * (x - average), alpha = (slow + efficiency * (fast - slow)) ** 2; it begins as the price.
 
     efficiency = how far the price has come in `window` changes / length of the path; 1 where it has not moved.
     """
     x, out, window = column(inputs[0], n), column(outputs[0], n), int(parameters[0])
-    quick, slow = 2.0 / (parameters[1] + 1.0), 2.0 / (parameters[2] + 1.0)
-    first = 0
-    while first < n:
-        last = min(first + BLOCK, n) if t + first >= window else first + 1
-        if begun(memory[0], window + 0.0) and unbroken(x[first:last]):
-            kama_bars(x[first:last], out[first:last], memory, window, quick, slow, True)
+    fast, slow = 2.0 / (parameters[1] + 1.0), 2.0 / (parameters[2] + 1.0)
+    begin = 0
+    while begin < n:
+        end = min(begin + BLOCK, n) if t + begin >= window else begin + 1
+        if begun(memory[0], window + 0.0) and unbroken(x[begin:end]):
+            kama_bars(x[begin:end], out[begin:end], memory, window, fast, slow, True)
         else:
-            for bar in range(first, last):
-                kama_bars(x[bar : bar + 1], out[bar : bar + 1], memory, window, quick, slow, False)
-        first = last
+            for bar in range(begin, end):
+                kama_bars(x[bar : bar + 1], out[bar : bar + 1], memory, window, fast, slow, False)
+        begin = end

@@ -5,6 +5,12 @@ of its first `span` values; in the form used here both phases are one multiply-a
 
 Each kernel is written once, in a loop that takes `steady`: true where no value of the stretch is missing and the averages
 have begun, so that the compiler drops the questions. Both answers give the same bits.
+
+What all kernels that remember have in common:
+    ok      whether the bar has a usable price (`usable`; `sound` asks only where it is not steady)
+    count   values that the average has taken in so far; it is known from the `span`-th on
+    last    the price before, the last one known, NaN before the first
+    settled how many bars of the call come before all averages can be steady (`settling`)
 """
 
 from __future__ import annotations
@@ -52,71 +58,75 @@ def settling(t, n, least):
 
 
 @inline
-def shares(ok, count, span, weight, steady):
-    """(keep, take, count, known): what stays of the average, what of the value is added, values so far, average known."""
+def averaged(value, ok, count, average, span, alpha, steady):
+    """(average, count, known): average + alpha * (value - average) where ok; the plain mean of the first `span` values."""
     if steady:
-        return 1.0 - weight, weight, count, ok
+        return fma(1.0 - alpha, average, alpha * value), count, ok
     count = count + where(ok, 1.0, 0.0)
-    keep = where(ok & (count > span), 1.0 - weight, 1.0)
-    take = where(ok, where(count > span, weight, 1.0 / span), 0.0)
-    return keep, take, count, ok & (count >= span)
+    keep = where(ok & (count > span), 1.0 - alpha, 1.0)
+    take = where(ok, where(count > span, alpha, 1.0 / span), 0.0)
+    return fma(keep, average, take * where(ok, value, 0.0)), count, ok & (count >= span)
+
+
+@inline
+def ema_next(value, ok, count, average, span, steady):
+    """(average, count, known) with one more value: alpha = 2 / (span + 1)."""
+    return averaged(value, ok, count, average, span, 2.0 / (span + 1.0), steady)
+
+
+@inline
+def wilder_next(value, ok, count, average, span, steady):
+    """(average, count, known) with one more value: alpha = 1 / span."""
+    return averaged(value, ok, count, average, span, 1.0 / span, steady)
 
 
 @inline
 def ema_bars(x, out, state, span, steady):
-    weight = 2.0 / (span + 1.0)
     count, average = state[0], state[1]
     for bar in range(x.size):
-        ok = sound(x[bar], steady)
-        keep, take, count, known = shares(ok, count, span, weight, steady)
-        average = fma(keep, average, take * where(ok, x[bar], 0.0))
+        average, count, known = ema_next(x[bar], sound(x[bar], steady), count, average, span, steady)
         out[bar] = where(known, average, np.nan)
     state[0], state[1] = count, average
 
 
 @Kernel
 def ema(inputs, outputs, memory, room, parameters, t, n):
-    """2 / (span + 1) of the newest value, the rest of the average before."""
+    """average += 2 / (span + 1) * (x - average)."""
     x, out, state, span = column(inputs[0], n), column(outputs[0], n), column(memory, room), parameters[0]
-    middle = settling(t, n, int(span))
-    for first, last in ((0, middle), (middle, n)):
-        if first < last and begun(state[0], span) and unbroken(x[first:last]):
-            ema_bars(x[first:last], out[first:last], state, span, True)
+    settled = settling(t, n, int(span))
+    for begin, end in ((0, settled), (settled, n)):
+        if begin < end and begun(state[0], span) and unbroken(x[begin:end]):
+            ema_bars(x[begin:end], out[begin:end], state, span, True)
         else:
-            ema_bars(x[first:last], out[first:last], state, span, False)
+            ema_bars(x[begin:end], out[begin:end], state, span, False)
 
 
 @inline
-def macd_bars(x, line, smooth_line, histogram, state, fast, slow, signal, steady):
-    quick_weight, calm_weight, weight = 2.0 / (fast + 1.0), 2.0 / (slow + 1.0), 2.0 / (signal + 1.0)
-    n_quick, n_calm, n_smooth, quick, calm, smooth = state[0], state[1], state[2], state[3], state[4], state[5]
+def macd_bars(x, line, signal_line, histogram, state, fast, slow, signal, steady):
+    n_fast, n_slow, n_signal, fast_ema, slow_ema, signal_ema = state[0], state[1], state[2], state[3], state[4], state[5]
     for bar in range(x.size):
         ok = sound(x[bar], steady)
-        value = where(ok, x[bar], 0.0)
-        keep, take, n_quick, _ = shares(ok, n_quick, fast, quick_weight, steady)
-        quick = fma(keep, quick, take * value)
-        keep, take, n_calm, both = shares(ok, n_calm, slow, calm_weight, steady)
-        calm = fma(keep, calm, take * value)
-        gap = quick - calm
-        keep, take, n_smooth, known = shares(both, n_smooth, signal, weight, steady)
-        smooth = fma(keep, smooth, take * where(both, gap, 0.0))
-        line[bar] = where(both, gap, np.nan)
-        smooth_line[bar] = where(known, smooth, np.nan)
-        histogram[bar] = where(known, gap - smooth, np.nan)
-    state[0], state[1], state[2], state[3], state[4], state[5] = n_quick, n_calm, n_smooth, quick, calm, smooth
+        fast_ema, n_fast, _ = ema_next(x[bar], ok, n_fast, fast_ema, fast, steady)
+        slow_ema, n_slow, ok = ema_next(x[bar], ok, n_slow, slow_ema, slow, steady)
+        macd_line = fast_ema - slow_ema
+        signal_ema, n_signal, known = ema_next(macd_line, ok, n_signal, signal_ema, signal, steady)
+        line[bar] = where(ok, macd_line, np.nan)
+        signal_line[bar] = where(known, signal_ema, np.nan)
+        histogram[bar] = where(known, macd_line - signal_ema, np.nan)
+    state[0], state[1], state[2], state[3], state[4], state[5] = n_fast, n_slow, n_signal, fast_ema, slow_ema, signal_ema
 
 
 @Kernel
 def macd(inputs, outputs, memory, room, parameters, t, n):
-    """line = ema(fast) - ema(slow), smooth_line = ema(line, signal), histogram = line - smooth_line."""
+    """line = ema(x, fast) - ema(x, slow), signal line = ema(line, signal), histogram = line - signal line."""
     x, state = column(inputs[0], n), column(memory, room)
-    line, smooth_line, histogram = column(outputs[0], n), column(outputs[1], n), column(outputs[2], n)
+    line, signal_line, histogram = column(outputs[0], n), column(outputs[1], n), column(outputs[2], n)
     fast, slow, signal = parameters[0], parameters[1], parameters[2]
-    middle = settling(t, n, int(slow + signal) - 1)
-    for first, last in ((0, middle), (middle, n)):
-        values, lines = x[first:last], line[first:last]
-        smooth_lines, histograms = smooth_line[first:last], histogram[first:last]
-        if first < last and begun(state[2], signal) and unbroken(values):
-            macd_bars(values, lines, smooth_lines, histograms, state, fast, slow, signal, True)
+    settled = settling(t, n, int(slow + signal) - 1)
+    for begin, end in ((0, settled), (settled, n)):
+        prices, lines = x[begin:end], line[begin:end]
+        signal_lines, histograms = signal_line[begin:end], histogram[begin:end]
+        if begin < end and begun(state[2], signal) and unbroken(prices):
+            macd_bars(prices, lines, signal_lines, histograms, state, fast, slow, signal, True)
         else:
-            macd_bars(values, lines, smooth_lines, histograms, state, fast, slow, signal, False)
+            macd_bars(prices, lines, signal_lines, histograms, state, fast, slow, signal, False)

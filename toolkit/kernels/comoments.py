@@ -20,7 +20,7 @@ from toolkit.kernels.lanes import fma
 # The divider of the processor is busy with roots: what a count is divided by is looked up, for windows up to this.
 TABLE = 1024
 INVERSES = np.concatenate([[0.0], 1.0 / np.arange(1.0, TABLE)])
-KEPT = np.arange(TABLE) / (np.arange(TABLE) + 1.0)
+COUNT_RATIOS = np.arange(TABLE) / (np.arange(TABLE) + 1.0)
 
 
 @inline
@@ -32,40 +32,40 @@ def inverse(count, window):
 
 
 @inline
-def kept(count, window):
+def count_ratio(count, window):
     """count / (count + 1)."""
     if window < TABLE:
-        return KEPT[np.uint64(count)]
+        return COUNT_RATIOS[np.uint64(count)]
     return count / (count + 1.0)
 
 
 @inline
-def taken(distance, total, squares, count, window):
-    """(total, squares) of `count` distances and one more."""
-    off = fma(-inverse(count, window), total, distance)
-    return total + distance, fma(off * kept(count, window), off, squares)
+def youngs_cramer(distance, total, squares, count, window):
+    """(total, squares) with one more distance than `count`: squares += (distance - mean)^2 * count / (count + 1)."""
+    d = fma(-inverse(count, window), total, distance)
+    return total + distance, fma(d * count_ratio(count, window), d, squares)
 
 
 @inline
-def scattered(value, head, square_head, pivot, place, means, squared, window):
+def window_squares(value, head, square_head, pivot, place, means, squared, window):
     """(mean of the distances, sum of squares about it, head, square_head, pivot, place) with one more value.
 
     means and squared are the tails; below `place`, `means` has the values of the block at hand.
     """
     means[place] = value
-    head, square_head = taken(value - pivot, head, square_head, place, window)
+    head, square_head = youngs_cramer(value - pivot, head, square_head, place, window)
     place += 1
     if place < window:
-        part = place * (1.0 / window)
+        head_part = place * (1.0 / window)
         gap = fma(inverse(place, window), head, -means[place])
-        mean = fma(gap, part, means[place])
-        squares = fma(gap * (part * (window - place)), gap, squared[place] + square_head)
+        mean = fma(gap, head_part, means[place])
+        squares = fma(gap * (head_part * (window - place)), gap, squared[place] + square_head)
     else:
         pivot = value
         total = squares = mean = 0.0
         for count in range(window):
             k = window - 1 - count
-            total, squares = taken(means[k] - pivot, total, squares, count, window)
+            total, squares = youngs_cramer(means[k] - pivot, total, squares, count, window)
             mean = total * inverse(count + 1, window)
             means[k], squared[k] = mean, squares
         head, square_head, place = 0.0, 0.0, 0
@@ -73,25 +73,25 @@ def scattered(value, head, square_head, pivot, place, means, squared, window):
 
 
 @inline
-def taken_both(u, v, sums, count, window):
+def youngs_cramer_pair(u, v, sums, count, window):
     """Of two distances at a time: (totals of u and of v; squares of u, of v, products of both) with one more pair."""
     u_total, v_total, uu, vv, uv = sums
-    back, keep = -inverse(count, window), kept(count, window)
-    u_off, v_off = fma(back, u_total, u), fma(back, v_total, v)
-    part = u_off * keep
-    return u_total + u, v_total + v, fma(part, u_off, uu), fma(v_off * keep, v_off, vv), fma(part, v_off, uv)
+    minus_inverse, ratio = -inverse(count, window), count_ratio(count, window)
+    du, dv = fma(minus_inverse, u_total, u), fma(minus_inverse, v_total, v)  # from the means
+    part = du * ratio
+    return u_total + u, v_total + v, fma(part, du, uu), fma(dv * ratio, dv, vv), fma(part, dv, uv)
 
 
 @inline
-def scattered_both(x, y, sums, x_pivot, y_pivot, place, tails, window):
+def window_products(x, y, sums, x_pivot, y_pivot, place, tails, window):
     """((squares of x, squares of y, products about the means), sums, x_pivot, y_pivot, place) with one more pair of values."""
     x_means, y_means, xxs, yys, xys = tails
     x_means[place], y_means[place] = x, y
-    sums = taken_both(x - x_pivot, y - y_pivot, sums, place, window)
+    sums = youngs_cramer_pair(x - x_pivot, y - y_pivot, sums, place, window)
     place += 1
     if place < window:
-        share = inverse(place, window)
-        x_gap, y_gap = fma(share, sums[0], -x_means[place]), fma(share, sums[1], -y_means[place])
+        inverse_count = inverse(place, window)
+        x_gap, y_gap = fma(inverse_count, sums[0], -x_means[place]), fma(inverse_count, sums[1], -y_means[place])
         weight = place * (1.0 / window) * (window - place)
         part = x_gap * weight
         xx, yy = fma(part, x_gap, xxs[place] + sums[2]), fma(y_gap * weight, y_gap, yys[place] + sums[3])
@@ -100,9 +100,10 @@ def scattered_both(x, y, sums, x_pivot, y_pivot, place, tails, window):
         x_pivot, y_pivot, sums = x, y, (0.0, 0.0, 0.0, 0.0, 0.0)
         for count in range(window):
             k = window - 1 - count
-            sums = taken_both(x_means[k] - x_pivot, y_means[k] - y_pivot, sums, count, window)
-            share = inverse(count + 1, window)
-            x_means[k], y_means[k], xxs[k], yys[k], xys[k] = share * sums[0], share * sums[1], sums[2], sums[3], sums[4]
+            sums = youngs_cramer_pair(x_means[k] - x_pivot, y_means[k] - y_pivot, sums, count, window)
+            inverse_count = inverse(count + 1, window)
+            x_means[k], y_means[k] = inverse_count * sums[0], inverse_count * sums[1]
+            xxs[k], yys[k], xys[k] = sums[2], sums[3], sums[4]
         xx, yy, xy = sums[2], sums[3], sums[4]
         sums, place = (0.0, 0.0, 0.0, 0.0, 0.0), 0
     return (xx, yy, xy), sums, x_pivot, y_pivot, place

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -51,17 +52,19 @@ def cache_folder() -> str:
 
 
 FOLDER = cache_folder()
+LOCK = threading.RLock()
 
 
 @contextmanager
 def kept() -> Iterator[None]:
     """Numba keeps the machine code of what is declared inside in the folder of exactly these sources."""
     settings: Any = numba.config
-    before, settings.CACHE_DIR = settings.CACHE_DIR, FOLDER
-    try:
-        yield
-    finally:
-        settings.CACHE_DIR = before
+    with LOCK:  # threads that compile at once would restore each other's folder
+        before, settings.CACHE_DIR = settings.CACHE_DIR, FOLDER
+        try:
+            yield
+        finally:
+            settings.CACHE_DIR = before
 
 
 def compiled(**options: Any) -> Callable[[Callable], Any]:

@@ -6,10 +6,12 @@ what cancels between the sums is bounded by the window, not by the level of the 
 
 from __future__ import annotations
 
-from toolkit.kernels.comoments import scattered
+import numpy as np
+
+from toolkit.kernels.comoments import window_squares
 from toolkit.kernels.jit import Kernel, inline
 from toolkit.kernels.lanes import column, fma, root
-from toolkit.kernels.windows import after, blank, finite, scatter
+from toolkit.kernels.windows import after, finite, prefill, squares_about_mean
 
 
 @Kernel
@@ -17,11 +19,13 @@ def variance(inputs, outputs, memory, room, parameters, t, n):
     """Sum of squares about the mean / (window - ddof)."""
     x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
     window = int(parameters[0])
-    ring, squared, place = after(memory, 3), after(memory, 3 + window), t % window
+    means, squared, place = after(memory, 3), after(memory, 3 + window), t % window
     scale, head, square_head, pivot = 1.0 / (window - parameters[1]), state[0], state[1], state[2]
-    blank(column(ring, window), t)
+    prefill(means, window, np.nan, t)
     for bar in range(n):
-        _, squares, head, square_head, pivot, place = scattered(x[bar], head, square_head, pivot, place, ring, squared, window)
+        _, squares, head, square_head, pivot, place = window_squares(
+            x[bar], head, square_head, pivot, place, means, squared, window
+        )
         out[bar] = finite(squares) * scale
     state[0], state[1], state[2] = head, square_head, pivot
 
@@ -31,12 +35,12 @@ def zscore(inputs, outputs, memory, room, parameters, t, n):
     """(value - mean) / deviation, the distances taken from the pivot; 0 / 0, NaN, where all values are equal."""
     x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
     window = int(parameters[0])
-    ring, squared, place = after(memory, 3), after(memory, 3 + window), t % window
+    means, squared, place = after(memory, 3), after(memory, 3 + window), t % window
     scale, head, square_head, pivot = 1.0 / (window - parameters[1]), state[0], state[1], state[2]
-    blank(column(ring, window), t)
+    prefill(means, window, np.nan, t)
     for bar in range(n):
-        mean, squares, head, square_head, pivot, place = scattered(
-            x[bar], head, square_head, pivot, place, ring, squared, window
+        mean, squares, head, square_head, pivot, place = window_squares(
+            x[bar], head, square_head, pivot, place, means, squared, window
         )
         out[bar] = finite(((x[bar] - pivot) - mean) / root(finite(squares) * scale))
     state[0], state[1], state[2] = head, square_head, pivot
@@ -49,7 +53,7 @@ def rings_of(memory, window):
 
 
 @inline
-def powers(value, heads, pivot, place, rings, window):
+def window_powers(value, heads, pivot, place, rings, window):
     """(sums, heads, pivot, place): sums over the window of the first four powers of the distance to the pivot."""
     total_head, square_head, cube_head, fourth_head = heads
     ring, squared, cubed, fourth = rings
@@ -80,13 +84,13 @@ def skew(inputs, outputs, memory, room, parameters, t, n):
     """Third moment about the mean over the deviation cubed, times the factor that takes out the bias."""
     x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
     window, factor = int(parameters[0]), parameters[1]
-    rings, share, place = rings_of(memory, window), 1.0 / window, t % window
+    rings, inverse_window, place = rings_of(memory, window), 1.0 / window, t % window
     heads, pivot = (state[0], state[1], state[2], state[3]), state[4]
-    blank(column(rings[0], window), t)
+    prefill(rings[0], window, np.nan, t)
     for bar in range(n):
-        sums, heads, pivot, place = powers(x[bar], heads, pivot, place, rings, window)
+        sums, heads, pivot, place = window_powers(x[bar], heads, pivot, place, rings, window)
         total, squares, cubes, _ = sums
-        mean, second = total * share, scatter(total, squares, share)
+        mean, second = total * inverse_window, squares_about_mean(total, squares, inverse_window)
         third = fma(mean * mean, 2.0 * total, fma(-3.0 * mean, squares, cubes))
         out[bar] = finite(factor * third / (second * root(second)))
     state[0], state[1], state[2], state[3], state[4] = heads[0], heads[1], heads[2], heads[3], pivot
@@ -97,15 +101,15 @@ def kurtosis(inputs, outputs, memory, room, parameters, t, n):
     """Fourth moment about the mean over the variance squared, times a factor, less what a normal law would have."""
     x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
     window, factor, normal = int(parameters[0]), parameters[1], parameters[2]
-    rings, share, place = rings_of(memory, window), 1.0 / window, t % window
+    rings, inverse_window, place = rings_of(memory, window), 1.0 / window, t % window
     heads, pivot = (state[0], state[1], state[2], state[3]), state[4]
-    blank(column(rings[0], window), t)
+    prefill(rings[0], window, np.nan, t)
     for bar in range(n):
-        sums, heads, pivot, place = powers(x[bar], heads, pivot, place, rings, window)
+        sums, heads, pivot, place = window_powers(x[bar], heads, pivot, place, rings, window)
         total, squares, cubes, fourths = sums
-        mean, second = total * share, scatter(total, squares, share)
+        mean, second = total * inverse_window, squares_about_mean(total, squares, inverse_window)
         square = mean * mean
-        tilt = fma(-4.0 * mean, cubes, fourths)
-        about = fma(-3.0 * square * mean, total, fma(6.0 * square, squares, tilt))
-        out[bar] = finite(factor * about / (second * second) - normal)
+        two_terms = fma(-4.0 * mean, cubes, fourths)
+        fourth = fma(-3.0 * square * mean, total, fma(6.0 * square, squares, two_terms))
+        out[bar] = finite(factor * fourth / (second * second) - normal)
     state[0], state[1], state[2], state[3], state[4] = heads[0], heads[1], heads[2], heads[3], pivot

@@ -10,7 +10,7 @@ import numpy as np
 
 from toolkit.kernels.jit import Kernel
 from toolkit.kernels.lanes import column, fma, larger, smaller, where
-from toolkit.kernels.windows import after, standing
+from toolkit.kernels.windows import after, or_infinity, prefill
 
 
 @Kernel
@@ -18,18 +18,18 @@ def rank(inputs, outputs, memory, room, parameters, t, n):
     """Rank of the newest value in the window, over `unit`: half of 1 + values below + values not above, so that ties share."""
     x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
     window, unit = int(parameters[0]), parameters[1]
-    ring, place, unbroken = after(memory, 1), t % window, state[0]
+    ring, place, n_finite = after(memory, 1), t % window, state[0]
     for bar in range(n):
         value = x[bar]
         ring[place] = value
         place = place + 1 if place + 1 < window else 0
-        unbroken = where(value - value == 0.0, unbroken + 1.0, 0.0)
+        n_finite = where(value - value == 0.0, n_finite + 1.0, 0.0)
         below = reached = 0.0
         for k in range(window):
             below = below + where(ring[k] < value, 1.0, 0.0)
             reached = reached + where(ring[k] <= value, 1.0, 0.0)
-        out[bar] = where(unbroken >= parameters[0], 0.5 * (1.0 + below + reached) / unit, np.nan)
-    state[0] = unbroken
+        out[bar] = where(n_finite >= parameters[0], 0.5 * (1.0 + below + reached) / unit, np.nan)
+    state[0] = n_finite
 
 
 @Kernel
@@ -39,22 +39,20 @@ def quantile(inputs, outputs, memory, room, parameters, t, n):
     A value that is not finite stands as infinity, at the end: then there is no quantile.
     """
     x, out = column(inputs[0], n), column(outputs[0], n)
-    window, exact = int(parameters[0]), parameters[1] * (parameters[0] - 1.0)
+    window, position = int(parameters[0]), parameters[1] * (parameters[0] - 1.0)
     ring, ordered, place = memory, after(memory, window), t % window
-    lower = int(exact)
-    upper, fraction = min(lower + 1, window - 1), exact - lower
-    if t == 0:
-        for k in range(window):
-            ring[k], ordered[k] = np.inf, np.inf
+    lower = int(position)
+    upper, fraction = min(lower + 1, window - 1), position - lower
+    prefill(memory, 2 * window, np.inf, t)
     for bar in range(n):
-        value, gone = standing(x[bar]) + 0.0, ring[place]  # -0.0 becomes 0.0, else the wrong one of the two might be taken out
+        value, gone = or_infinity(x[bar]), ring[place]
         ring[place] = value
         place = place + 1 if place + 1 < window else 0
         before = -np.inf
         for k in range(window - 1):
-            kept = where(ordered[k] < gone, ordered[k], ordered[k + 1])
-            ordered[k] = larger(before, smaller(kept, value))
-            before = kept
+            rest = where(ordered[k] < gone, ordered[k], ordered[k + 1])
+            ordered[k] = larger(before, smaller(rest, value))
+            before = rest
         ordered[window - 1] = larger(before, value)
         a, b = ordered[lower], ordered[upper]
         between = fma(fraction, b, fma(-fraction, a, a))

@@ -10,60 +10,42 @@ import numpy as np
 
 from toolkit.kernels.jit import Kernel, inline
 from toolkit.kernels.lanes import absolute, column, larger, smaller, where
-from toolkit.kernels.momentum import strengths
-from toolkit.kernels.windows import after, blank, finite, standing, summed
+from toolkit.kernels.momentum import rsi_into
+from toolkit.kernels.windows import (
+    after,
+    finite,
+    or_infinity,
+    prefill,
+    prefill_range,
+    window_argmax,
+    window_range,
+    window_sum,
+)  # fmt: skip
 
 
 @inline
-def share(part, whole):
-    """part / whole, a half where there is neither, NaN where it is not finite."""
-    return where((whole == 0.0) & (part == 0.0), 0.5, finite(part / whole))
+def ratio_or_half(part, total):
+    """part / total, a half where there is neither, NaN where it is not finite."""
+    return where((total == 0.0) & (part == 0.0), 0.5, finite(part / total))
 
 
 @inline
-def unfilled(heads, rings, window, t):
-    """Before the first bar two heads of blocks are empty, and windows that reach before it have no extreme."""
-    if t == 0:
-        heads[0], heads[1] = -np.inf, -np.inf
-        for k in range(2 * window):
-            rings[k] = np.inf
-
-
-@inline
-def ranged(high, low, heads, place, rings, window):
-    """(highest high, lowest low, heads, place) of the window, infinite where a value is not finite; lows are kept negated."""
-    highs, lows = rings, after(rings, window)
-    highs[place], lows[place] = standing(high), standing(-low)
-    most, least = highs[place], lows[place]
-    high_head, low_head = larger(heads[0], most), larger(heads[1], least)
-    place += 1
-    if place < window:
-        most, least = larger(highs[place], high_head), larger(lows[place], low_head)
-    else:
-        for k in range(window - 1, -1, -1):
-            most, least = larger(most, highs[k]), larger(least, lows[k])
-            highs[k], lows[k] = most, least
-        high_head, low_head, place = -np.inf, -np.inf, 0
-    return most, -least, (high_head, low_head), place
-
-
-@inline
-def smoothed(high, low, close, k, d, memory, window, smooth, signal, t):
+def stochastic_bars(high, low, close, k, d, memory, window, smooth, signal, t):
     """raw = (close - lowest) / (highest - lowest), k = mean of raw, d = mean of k; both times 100 at the end: never above."""
-    rings = after(memory, 4)
-    k_ring, d_ring = after(memory, 4 + 2 * window), after(memory, 4 + 2 * window + smooth)
+    rings, k_ring, d_ring = after(memory, 4), after(memory, 4 + 2 * window), after(memory, 4 + 2 * window + smooth)
     place, k_place, d_place = t % window, t % smooth, t % signal
-    unfilled(memory, rings, window, t)
-    blank(column(k_ring, smooth + signal), t)
+    prefill(memory, 2, -np.inf, t)
+    prefill(rings, 2 * window, np.inf, t)
+    prefill(k_ring, smooth + signal, np.nan, t)
     heads, k_head, d_head = (memory[0], memory[1]), memory[2], memory[3]
-    k_part, d_part = 1.0 / smooth, 1.0 / signal
+    inverse_smooth, inverse_signal = 1.0 / smooth, 1.0 / signal
     for bar in range(k.size):
-        top, bottom, heads, place = ranged(high[bar], low[bar], heads, place, rings, window)
-        raw = share(close[bar] - bottom, finite(top - bottom))
-        total, k_head, k_place = summed(raw, k_head, k_place, k_ring, smooth)
-        slow = finite(total * k_part)
-        total, d_head, d_place = summed(slow, d_head, d_place, d_ring, signal)
-        k[bar], d[bar] = 100.0 * slow, 100.0 * finite(total * d_part)
+        highest, lowest, heads, place = window_range(high[bar], low[bar], heads, place, rings, window)
+        raw = ratio_or_half(close[bar] - lowest, finite(highest - lowest))
+        total, k_head, k_place = window_sum(raw, k_head, k_place, k_ring, smooth)
+        k_mean = finite(total * inverse_smooth)
+        total, d_head, d_place = window_sum(k_mean, d_head, d_place, d_ring, signal)
+        k[bar], d[bar] = 100.0 * k_mean, 100.0 * finite(total * inverse_signal)
     memory[0], memory[1], memory[2], memory[3] = heads[0], heads[1], k_head, d_head
 
 
@@ -72,7 +54,7 @@ def stochastic(inputs, outputs, memory, room, parameters, t, n):
     """k = mean of 100 * (close - lowest low) / (highest high - lowest low) over `smooth` bars, d = mean of k over `signal`."""
     high, low, close = column(inputs[0], n), column(inputs[1], n), column(inputs[2], n)
     window, smooth, signal = int(parameters[0]), int(parameters[1]), int(parameters[2])
-    smoothed(high, low, close, column(outputs[0], n), column(outputs[1], n), memory, window, smooth, signal, t)
+    stochastic_bars(high, low, close, column(outputs[0], n), column(outputs[1], n), memory, window, smooth, signal, t)
 
 
 @Kernel
@@ -80,8 +62,8 @@ def stochastic_rsi(inputs, outputs, memory, room, parameters, t, n):
     """stochastic of rsi, which is its own high, low and close."""
     k, d = column(outputs[0], n), column(outputs[1], n)
     window, smooth, signal = int(parameters[1]), int(parameters[2]), int(parameters[3])
-    strengths(column(inputs[0], n), k, memory, parameters[0], t, n)
-    smoothed(k, k, k, k, d, after(memory, 4), window, smooth, signal, t)
+    rsi_into(column(inputs[0], n), k, memory, parameters[0], t, n)
+    stochastic_bars(k, k, k, k, d, after(memory, 4), window, smooth, signal, t)
 
 
 @Kernel
@@ -90,11 +72,11 @@ def williams_r(inputs, outputs, memory, room, parameters, t, n):
     high, low, close = column(inputs[0], n), column(inputs[1], n), column(inputs[2], n)
     out, window = column(outputs[0], n), int(parameters[0])
     rings, place = after(memory, 2), t % window
-    unfilled(memory, rings, window, t)
+    prefill_range(memory, window, t)
     heads = memory[0], memory[1]
     for bar in range(n):
-        top, bottom, heads, place = ranged(high[bar], low[bar], heads, place, rings, window)
-        out[bar] = 0.0 - 100.0 * share(top - close[bar], finite(top - bottom))
+        highest, lowest, heads, place = window_range(high[bar], low[bar], heads, place, rings, window)
+        out[bar] = 0.0 - 100.0 * ratio_or_half(highest - close[bar], finite(highest - lowest))
     memory[0], memory[1] = heads
 
 
@@ -103,12 +85,12 @@ def cci(inputs, outputs, memory, room, parameters, t, n):
     """(price - mean) / (0.015 * mean distance from the mean), price = (high + low + close) / 3; 0 where it never moved.
 
     All about the newest price, so that a price that never moved has distances of exactly 0. The third of a sum and the
-    share of a mean are above and below the line, and left out.
+    1 / window of a mean are above and below the line, and left out.
     """
     high, low, close = column(inputs[0], n), column(inputs[1], n), column(inputs[2], n)
     out, window = column(outputs[0], n), int(parameters[0])
-    place, ring, part = t % window, memory, 1.0 / window
-    blank(column(ring, window), t)
+    place, ring, inverse_window = t % window, memory, 1.0 / window
+    prefill(ring, window, np.nan, t)
     for bar in range(n):
         price = high[bar] + low[bar] + close[bar]
         ring[place] = price
@@ -116,27 +98,18 @@ def cci(inputs, outputs, memory, room, parameters, t, n):
         total = distances = 0.0
         for k in range(window):
             total = total + (price - ring[k])
-        mean = total * part
+        mean = total * inverse_window
         for k in range(window):
             distances = distances + absolute((price - ring[k]) - mean)
         out[bar] = where(distances == 0.0, 0.0, finite(total / (0.015 * distances)))
 
 
 @inline
-def pressure(bought, ranged, heads, place, rings, window):
-    """(share, heads, place): sum of what was bought over the sum of the ranges, of the window that ends with these."""
-    ranges, bought_head, ranged_head = after(rings, window), heads[0] + bought, heads[1] + ranged
-    rings[place], ranges[place] = bought, ranged
-    place += 1
-    if place < window:
-        part, whole = rings[place] + bought_head, ranges[place] + ranged_head
-    else:
-        part = whole = 0.0
-        for k in range(window - 1, -1, -1):
-            part, whole = part + rings[k], whole + ranges[k]
-            rings[k], ranges[k] = part, whole
-        bought_head, ranged_head, place = 0.0, 0.0, 0
-    return share(part, whole), (bought_head, ranged_head), place
+def pressure(buying, true_range, heads, place, rings, window):
+    """(ratio, heads, place): sum of the buying pressure over the sum of the true ranges, of the window that ends with these."""
+    bought, buying_head, _ = window_sum(buying, heads[0], place, rings, window)
+    ranges, range_head, place = window_sum(true_range, heads[1], place, after(rings, window), window)
+    return ratio_or_half(bought, ranges), (buying_head, range_head), place
 
 
 @Kernel
@@ -146,45 +119,25 @@ def ultimate_oscillator(inputs, outputs, memory, room, parameters, t, n):
     buying pressure = close - true low, true range = true high - true low, where the close before counts as high and low.
     """
     high, low, close = column(inputs[0], n), column(inputs[1], n), column(inputs[2], n)
-    out, a, b, c = column(outputs[0], n), int(parameters[0]), int(parameters[1]), int(parameters[2])
-    a_rings, b_rings, c_rings = after(memory, 7), after(memory, 7 + 2 * a), after(memory, 7 + 2 * a + 2 * b)
-    a_heads, b_heads, c_heads = (memory[0], memory[1]), (memory[2], memory[3]), (memory[4], memory[5])
-    a_place, b_place, c_place, last = t % a, t % b, t % c, memory[6]
-    blank(column(a_rings, 2 * (a + b + c)), t)
-    if t == 0:
-        last = last + np.nan  # no close before the first
+    out, n_short, n_middle, n_long = column(outputs[0], n), int(parameters[0]), int(parameters[1]), int(parameters[2])
+    short_rings = after(memory, 7)
+    middle_rings = after(short_rings, 2 * n_short)
+    long_rings = after(middle_rings, 2 * n_middle)
+    short_heads, middle_heads, long_heads = (memory[0], memory[1]), (memory[2], memory[3]), (memory[4], memory[5])
+    short_place, middle_place, long_place = t % n_short, t % n_middle, t % n_long
+    prefill(after(memory, 6), 1 + 2 * (n_short + n_middle + n_long), np.nan, t)  # no close before the first, no block
+    last = memory[6]
     for bar in range(n):
-        lowest, whole = smaller(low[bar], last), high[bar] + low[bar] + close[bar] + last
-        bought = where(whole - whole == 0.0, close[bar] - lowest, np.nan)
-        true_range = larger(high[bar], last) - lowest
+        true_low, all_prices = smaller(low[bar], last), high[bar] + low[bar] + close[bar] + last
+        buying = where(all_prices - all_prices == 0.0, close[bar] - true_low, np.nan)
+        true_range = larger(high[bar], last) - true_low
         last = close[bar]
-        short, a_heads, a_place = pressure(bought, true_range, a_heads, a_place, a_rings, a)
-        middle, b_heads, b_place = pressure(bought, true_range, b_heads, b_place, b_rings, b)
-        long, c_heads, c_place = pressure(bought, true_range, c_heads, c_place, c_rings, c)
+        short, short_heads, short_place = pressure(buying, true_range, short_heads, short_place, short_rings, n_short)
+        middle, middle_heads, middle_place = pressure(buying, true_range, middle_heads, middle_place, middle_rings, n_middle)
+        long, long_heads, long_place = pressure(buying, true_range, long_heads, long_place, long_rings, n_long)
         out[bar] = 100.0 * ((4.0 * short + 2.0 * middle + long) * (1.0 / 7.0))
-    memory[0], memory[1], memory[2], memory[3] = a_heads[0], a_heads[1], b_heads[0], b_heads[1]
-    memory[4], memory[5], memory[6] = c_heads[0], c_heads[1], last
-
-
-@inline
-def aged(value, now, head, time, place, ring, times, window):
-    """(bars since the largest of the window, the latest of several, NaN if it is infinite; head, its time, place)."""
-    ring[place] = value
-    time = where(value >= head, now, time)
-    head = larger(head, value)
-    place += 1
-    if place < window:
-        older = ring[place] > head
-        most, since = where(older, ring[place], head), now - where(older, times[place], time)
-    else:
-        most, since = head, now - time
-        top, at = value, now
-        for k in range(window - 1, -1, -1):
-            at = where(ring[k] > top, now - float(window - 1 - k), at)
-            top = larger(top, ring[k])
-            ring[k], times[k] = top, at
-        head, place = -np.inf, 0
-    return where(most < np.inf, since, np.nan), head, time, place
+    memory[0], memory[1], memory[2], memory[3] = short_heads[0], short_heads[1], middle_heads[0], middle_heads[1]
+    memory[4], memory[5], memory[6] = long_heads[0], long_heads[1], last
 
 
 @Kernel
@@ -194,20 +147,21 @@ def aroon(inputs, outputs, memory, room, parameters, t, n):
     Both look back over `window` bars before this one.
     """
     high, low = column(inputs[0], n), column(inputs[1], n)
-    up, down, oscillator = column(outputs[0], n), column(outputs[1], n), column(outputs[2], n)
+    up_out, down_out, oscillator = column(outputs[0], n), column(outputs[1], n), column(outputs[2], n)
     window = parameters[0]
     size = int(window) + 1
     highs, lows, high_times, low_times = (
         after(memory, 4), after(memory, 4 + size), after(memory, 4 + 2 * size), after(memory, 4 + 3 * size)
     )  # fmt: skip
     place = t % size
-    unfilled(memory, highs, size, t)
+    prefill(memory, 2, -np.inf, t)
+    prefill(highs, 2 * size, np.inf, t)
     high_head, low_head, high_time, low_time = memory[0], memory[1], memory[2], memory[3]
     for bar in range(n):
-        now = float(t + bar)
-        since, high_head, high_time, _ = aged(standing(high[bar]), now, high_head, high_time, place, highs, high_times, size)
-        rise = 100.0 * ((window - since) / window)
-        since, low_head, low_time, place = aged(standing(-low[bar]), now, low_head, low_time, place, lows, low_times, size)
-        fall = 100.0 * ((window - since) / window)
-        up[bar], down[bar], oscillator[bar] = rise, fall, rise - fall
+        now, top, bottom = float(t + bar), or_infinity(high[bar]), or_infinity(-low[bar])
+        since, high_head, high_time, _ = window_argmax(top, now, high_head, high_time, place, highs, high_times, size)
+        up = 100.0 * ((window - since) / window)
+        since, low_head, low_time, place = window_argmax(bottom, now, low_head, low_time, place, lows, low_times, size)
+        down = 100.0 * ((window - since) / window)
+        up_out[bar], down_out[bar], oscillator[bar] = up, down, up - down
     memory[0], memory[1], memory[2], memory[3] = high_head, low_head, high_time, low_time

@@ -130,13 +130,16 @@ class Program:
         """Length of the eight stretches of one row that run side by side, and of their warm-up; 0 where that gains nothing."""
         if self.reach is None:
             return 0, 0
-        if n_bars != self._last_cut[0]:
+        known, cut = self._last_cut
+        if n_bars != known:
             unit = math.lcm(self.align, WIDTH)
             warm = -(-self.reach // unit) * unit
             segment = -(-n_bars // (WIDTH * unit)) * unit
             able = 3 * (segment + warm) <= n_bars
-            self._last_cut = n_bars, (segment, warm) if able else (0, 0)
-        return self._last_cut[1]
+            found = (segment, warm) if able else (0, 0)
+            self._last_cut = n_bars, found
+            return found
+        return cut
 
     def _panel(self, fields: Sequence[np.ndarray], out: Sequence[np.ndarray] | np.ndarray, wanted: Sequence[int],
                threads: int | None) -> None:  # fmt: skip

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolkit.kernels.averages import begun, settling, shares, sound, unbroken, usable
+from toolkit.kernels.averages import begun, ema_next, settling, sound, unbroken, usable, wilder_next
 from toolkit.kernels.jit import Kernel, inline
-from toolkit.kernels.lanes import column, every, fma, larger, smaller, where
+from toolkit.kernels.lanes import column, every, larger, smaller, where
 from toolkit.kernels.windows import finite
 
 
@@ -21,7 +21,7 @@ def three(columns, n):
 
 
 @inline
-def whole(high, low, close):
+def all_usable(high, low, close):
     """Whether no bar lacks a usable high, low or close."""
     good = usable(close[0])
     for bar in range(close.size):
@@ -30,31 +30,25 @@ def whole(high, low, close):
 
 
 @inline
-def typical(high, low, close):
+def typical_price(high, low, close):
+    """(high + low + close) / 3."""
     return (high + low + close) / 3.0
 
 
 @inline
-def ranged(high, low, close, last, steady):
-    """(range, whether the bar has one, whether the bar is sound)."""
+def range_from(high, low, close, last, steady):
+    """(true range, whether the bar has one, whether the bar itself is sound); last is the close before."""
     ok = sound(high, steady) & sound(low, steady) & sound(close, steady)
     return larger(high, last) - smaller(low, last), ok & sound(last, steady), ok
-
-
-@inline
-def smoothed(value, taken, count, average, span, steady):
-    """(average, count, whether it is known) of Wilder after one more value."""
-    keep, take, count, known = shares(taken, count, span, 1.0 / span, steady)
-    return fma(keep, average, take * where(taken, value, 0.0)), count, known
 
 
 @inline
 def true_range_bars(high, low, close, out, state, steady):
     last = state[0]
     for bar in range(close.size):
-        size, taken, ok = ranged(high[bar], low[bar], close[bar], last, steady)
+        tr, has_range, ok = range_from(high[bar], low[bar], close[bar], last, steady)
         last = where(ok, close[bar], last)
-        out[bar] = where(taken, size, np.nan)
+        out[bar] = where(has_range, tr, np.nan)
     state[0] = last
 
 
@@ -65,7 +59,7 @@ def true_range(inputs, outputs, memory, room, parameters, t, n):
     out, state = column(outputs[0], n), column(memory, room)
     if t == 0:
         state[0] = state[0] + np.nan
-    if unbroken(state) and whole(high, low, close):
+    if unbroken(state) and all_usable(high, low, close):
         true_range_bars(high, low, close, out, state, True)
     else:
         true_range_bars(high, low, close, out, state, False)
@@ -75,9 +69,9 @@ def true_range(inputs, outputs, memory, room, parameters, t, n):
 def atr_bars(high, low, close, out, state, span, relative, steady):
     count, average, last = state[0], state[1], state[2]
     for bar in range(close.size):
-        size, taken, ok = ranged(high[bar], low[bar], close[bar], last, steady)
+        tr, has_range, ok = range_from(high[bar], low[bar], close[bar], last, steady)
         last = where(ok, close[bar], last)
-        average, count, known = smoothed(size, taken, count, average, span, steady)
+        average, count, known = wilder_next(tr, has_range, count, average, span, steady)
         out[bar] = where(known, finite(average / close[bar]) if relative else average, np.nan)
     state[0], state[1], state[2] = count, average, last
 
@@ -88,12 +82,12 @@ def average_range(inputs, outputs, memory, room, parameters, t, n, relative):
     out, state, span = column(outputs[0], n), column(memory, room), parameters[0]
     if t == 0:
         state[2] = state[2] + np.nan
-    middle = settling(t, n, int(span) + 1)
-    for a, b in ((0, middle), (middle, n)):
-        if a < b and begun(state[0], span) and whole(high[a:b], low[a:b], close[a:b]):
-            atr_bars(high[a:b], low[a:b], close[a:b], out[a:b], state, span, relative, True)
+    settled = settling(t, n, int(span) + 1)
+    for begin, end in ((0, settled), (settled, n)):
+        if begin < end and begun(state[0], span) and all_usable(high[begin:end], low[begin:end], close[begin:end]):
+            atr_bars(high[begin:end], low[begin:end], close[begin:end], out[begin:end], state, span, relative, True)
         else:
-            atr_bars(high[a:b], low[a:b], close[a:b], out[a:b], state, span, relative, False)
+            atr_bars(high[begin:end], low[begin:end], close[begin:end], out[begin:end], state, span, relative, False)
 
 
 @Kernel
@@ -111,17 +105,16 @@ def natr(inputs, outputs, memory, room, parameters, t, n):
 @inline
 def keltner_bars(high, low, close, outs, state, span, atr_span, width, steady):
     lower, middle, upper = outs
-    n_prices, level, n_ranges, average, last = state[0], state[1], state[2], state[3], state[4]
+    n_prices, price_ema, n_ranges, average, last = state[0], state[1], state[2], state[3], state[4]
     for bar in range(close.size):
-        size, taken, ok = ranged(high[bar], low[bar], close[bar], last, steady)
+        tr, has_range, ok = range_from(high[bar], low[bar], close[bar], last, steady)
         last = where(ok, close[bar], last)
-        price = typical(high[bar], low[bar], close[bar])
-        keep, take, n_prices, centred = shares(ok, n_prices, span, 2.0 / (span + 1.0), steady)
-        level = fma(keep, level, take * where(ok, price, 0.0))
-        average, n_ranges, known = smoothed(size, taken, n_ranges, average, atr_span, steady)
-        centre, reach = where(centred & known, level, np.nan), width * average
-        lower[bar], middle[bar], upper[bar] = centre - reach, centre, centre + reach
-    state[0], state[1], state[2], state[3], state[4] = n_prices, level, n_ranges, average, last
+        price = typical_price(high[bar], low[bar], close[bar])
+        price_ema, n_prices, known = ema_next(price, ok, n_prices, price_ema, span, steady)
+        average, n_ranges, has_atr = wilder_next(tr, has_range, n_ranges, average, atr_span, steady)
+        centre, half_width = where(known & has_atr, price_ema, np.nan), width * average
+        lower[bar], middle[bar], upper[bar] = centre - half_width, centre, centre + half_width
+    state[0], state[1], state[2], state[3], state[4] = n_prices, price_ema, n_ranges, average, last
 
 
 @Kernel
@@ -132,7 +125,7 @@ def keltner(inputs, outputs, memory, room, parameters, t, n):
     span, atr_span, width = parameters[0], parameters[1], parameters[2]
     if t == 0:
         state[4] = state[4] + np.nan
-    if begun(state[0], span) and begun(state[2], atr_span) and whole(high, low, close):
+    if begun(state[0], span) and begun(state[2], atr_span) and all_usable(high, low, close):
         keltner_bars(high, low, close, outs, state, span, atr_span, width, True)
     else:
         keltner_bars(high, low, close, outs, state, span, atr_span, width, False)

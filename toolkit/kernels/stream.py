@@ -16,6 +16,7 @@ class Snapshot(NamedTuple):
 
     t: int
     memory: np.ndarray
+    of: str  # the steps and the count of rows
 
 
 class Stream:
@@ -26,6 +27,7 @@ class Stream:
         n_groups = -(-n_rows // WIDTH)
         self._board = aligned(program.n_fields + program.n_outputs, n_groups * WIDTH)
         self._memory = aligned(n_groups, program.room * WIDTH)
+        self.of = f"{n_rows} rows of {program.steps}"
         self._aside = np.empty(program.n_slots, np.int64)
 
     def push(self, fields: np.ndarray) -> np.ndarray:
@@ -49,12 +51,12 @@ class Stream:
 
     def snapshot(self) -> Snapshot:
         """A copy of what the stream remembers."""
-        return Snapshot(self.t, self._memory.copy())
+        return Snapshot(self.t, self._memory.copy(), self.of)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Goes on from a snapshot of a stream of the same program and rows; ValueError for another."""
-        if snapshot.memory.shape != self._memory.shape:
-            raise ValueError(f"a snapshot of shape {snapshot.memory.shape}, the stream has {self._memory.shape}")
+        if snapshot.of != self.of:
+            raise ValueError(f"a snapshot of {snapshot.of}, the stream is of {self.of}")
         self.t = snapshot.t
         self._memory[:] = snapshot.memory
 

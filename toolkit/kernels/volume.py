@@ -10,8 +10,9 @@ import numpy as np
 from toolkit.kernels.averages import begun, ema_bars, sound, unbroken, usable
 from toolkit.kernels.jit import Kernel, inline
 from toolkit.kernels.lanes import absolute, column, every, fma, where
-from toolkit.kernels.ranges import typical
-from toolkit.kernels.windows import after, blank, finite, summed
+from toolkit.kernels.ranges import typical_price
+from toolkit.kernels.weighted import volume_weighted
+from toolkit.kernels.windows import after, finite, prefill, window_sum
 
 # Of a price: the sum of three adjusted prices is rounded. As traded the same, they would seem to have moved.
 ROUNDING = 1e-14
@@ -23,22 +24,22 @@ def four(inputs, n):
 
 
 @inline
-def push(value, before, volume, signed):
+def signed_volume(value, before, volume, signed):
     """The volume, signed by the change of the value, or times the change."""
     return where(value > before, volume, where(value < before, -volume, 0.0)) if signed else (value - before) * volume
 
 
 @inline
-def pushes(close, volume, out, last, signed):
-    """Puts `push` into `out`, NaN for a bar without close or volume; returns the last close known."""
+def signed_volumes(close, volume, out, last, signed):
+    """Puts `signed_volume` into `out`, NaN for a bar without close or volume; returns the last close known."""
     if every(usable(last)) and unbroken(close) and unbroken(volume):
-        out[0] = push(close[0], last, volume[0], signed)
+        out[0] = signed_volume(close[0], last, volume[0], signed)
         for bar in range(1, close.size):
-            out[bar] = push(close[bar], close[bar - 1], volume[bar], signed)
+            out[bar] = signed_volume(close[bar], close[bar - 1], volume[bar], signed)
         return close[close.size - 1]
     for bar in range(close.size):
         ok = usable(close[bar]) & usable(volume[bar])
-        out[bar] = where(ok, push(close[bar], last, volume[bar], signed), np.nan)
+        out[bar] = where(ok, signed_volume(close[bar], last, volume[bar], signed), np.nan)
         last = where(ok, close[bar], last)
     return last
 
@@ -58,62 +59,63 @@ def obv(inputs, outputs, memory, room, parameters, t, n):
     """Running total of the volume, signed by the change of the close; the first bar counts as a rise."""
     out, state = column(outputs[0], n), column(memory, room)
     last = state[1] - np.inf if t == 0 else state[1]
-    state[1] = pushes(column(inputs[0], n), column(inputs[1], n), out, last, True)
+    state[1] = signed_volumes(column(inputs[0], n), column(inputs[1], n), out, last, True)
     state[0] = running(out, state[0])
 
 
 @inline
-def accumulated(high, low, close, volume):
+def money_flow_volume(high, low, close, volume):
     """The volume times where the close lies in the range: -1 at the low, 1 at the high, 0 without a range."""
-    width, above = high - low, (close - low) - (high - close)
-    return above / where(width == 0.0, 1.0, width) * volume
+    height, above = high - low, (close - low) - (high - close)
+    return where(height > 0.0, above / height, above - above) * volume
 
 
 @Kernel
 def accumulation_distribution(inputs, outputs, memory, room, parameters, t, n):
-    """Running total of `accumulated`."""
+    """Running total of `money_flow_volume`."""
     high, low, close, volume = four(inputs, n)
     out, state = column(outputs[0], n), column(memory, room)
     for bar in range(n):
-        out[bar] = accumulated(high[bar], low[bar], close[bar], volume[bar])
+        out[bar] = money_flow_volume(high[bar], low[bar], close[bar], volume[bar])
     state[0] = running(out, state[0])
 
 
 @Kernel
 def chaikin_money_flow(inputs, outputs, memory, room, parameters, t, n):
-    """Sum of `accumulated` / sum of the volume, over a window; 0 / 0, NaN, where nothing was traded."""
+    """Sum of `money_flow_volume` / sum of the volume, over a window; 0 / 0, NaN, where nothing was traded."""
     high, low, close, volume = four(inputs, n)
     out, state, window = column(outputs[0], n), column(memory, 2), int(parameters[0])
     flows, volumes, place = after(memory, 2), after(memory, 2 + window), t % window
     flow_head, volume_head = state[0], state[1]
-    blank(column(flows, window), t)
+    prefill(flows, window, np.nan, t)
     for bar in range(n):
-        value = accumulated(high[bar], low[bar], close[bar], volume[bar])
-        flow, flow_head, _ = summed(value, flow_head, place, flows, window)
-        traded, volume_head, place = summed(volume[bar], volume_head, place, volumes, window)
+        value = money_flow_volume(high[bar], low[bar], close[bar], volume[bar])
+        flow, flow_head, _ = window_sum(value, flow_head, place, flows, window)
+        traded, volume_head, place = window_sum(volume[bar], volume_head, place, volumes, window)
         out[bar] = finite(flow / traded)
     state[0], state[1] = flow_head, volume_head
 
 
 @Kernel
 def money_flow_index(inputs, outputs, memory, room, parameters, t, n):
-    """100 * rises / (rises + falls), sums over a window of typical price * volume where that price rose, fell; 50 for 0 / 0."""
+    """100 * positive / (positive + negative), sums of typical price * volume where that price rose, fell; 50 for 0 / 0."""
     high, low, close, volume = four(inputs, n)
     out, state, window = column(outputs[0], n), column(memory, 3), int(parameters[0])
-    rising, falling, place = after(memory, 3), after(memory, 3 + window), t % window
-    rise_head, fall_head, last = state[0], state[1], state[2]
+    positives, negatives, place = after(memory, 3), after(memory, 3 + window), t % window
+    positive_head, negative_head, last = state[0], state[1], state[2]
     if t == 0:
         last = last + np.nan
-    blank(column(rising, window), t)
+    prefill(positives, window, np.nan, t)
     for bar in range(n):
-        price = typical(high[bar], low[bar], close[bar])
+        price = typical_price(high[bar], low[bar], close[bar])
         flow, change, noise = finite(price * volume[bar]), finite(price - last), ROUNDING * absolute(price)
-        nothing, last = (flow - flow) + (change - change), price
-        rises, rise_head, _ = summed(where(change > noise, flow, nothing), rise_head, place, rising, window)
-        falls, fall_head, place = summed(where(change < -noise, flow, nothing), fall_head, place, falling, window)
-        both = rises + falls
-        out[bar] = finite(where(both == 0.0, 50.0, 100.0 * (rises / both)))
-    state[0], state[1], state[2] = rise_head, fall_head, last
+        zero, last = (flow - flow) + (change - change), price  # NaN where either is
+        rise, fall = where(change > noise, flow, zero), where(change < -noise, flow, zero)
+        positive, positive_head, _ = window_sum(rise, positive_head, place, positives, window)
+        negative, negative_head, place = window_sum(fall, negative_head, place, negatives, window)
+        both = positive + negative
+        out[bar] = finite(where(both == 0.0, 50.0, 100.0 * (positive / both)))
+    state[0], state[1], state[2] = positive_head, negative_head, last
 
 
 @Kernel
@@ -121,7 +123,7 @@ def force_index(inputs, outputs, memory, room, parameters, t, n):
     """ema of (close - close before) * volume."""
     out, state, span = column(outputs[0], n), column(memory, room), parameters[0]
     last = state[2] + np.nan if t == 0 else state[2]
-    state[2] = pushes(column(inputs[0], n), column(inputs[1], n), out, last, False)
+    state[2] = signed_volumes(column(inputs[0], n), column(inputs[1], n), out, last, False)
     if begun(state[0], span) and unbroken(out):
         ema_bars(out, out, state, span, True)
     else:
@@ -132,26 +134,17 @@ def force_index(inputs, outputs, memory, room, parameters, t, n):
 def vwap(inputs, outputs, memory, room, parameters, t, n):
     """Sum of typical price * volume / sum of volume, over a window; a price that does not move is met exactly."""
     high, low, close, volume = four(inputs, n)
-    out, state, window = column(outputs[0], n), column(memory, 4), int(parameters[0])
-    flows, volumes, place = after(memory, 4), after(memory, 4 + window), t % window
-    flow_head, volume_head, last, equal = state[0], state[1], state[2], state[3]
-    blank(column(flows, window), t)
+    out = column(outputs[0], n)
     for bar in range(n):
-        price = typical(high[bar], low[bar], close[bar])
-        equal = where(price == last, equal + 1.0, 1.0)
-        last = price
-        flow, flow_head, _ = summed(price * volume[bar], flow_head, place, flows, window)
-        traded, volume_head, place = summed(volume[bar], volume_head, place, volumes, window)
-        mean = finite(flow / traded)
-        out[bar] = where((equal >= parameters[0]) & (mean == mean), price, mean)
-    state[0], state[1], state[2], state[3] = flow_head, volume_head, last, equal
+        out[bar] = typical_price(high[bar], low[bar], close[bar])
+    volume_weighted(out, volume, out, memory, int(parameters[0]), t)
 
 
 @inline
-def session_bars(volume, opened, out, state, steady):
+def session_bars(volume, session_start, out, state, steady):
     flow, traded, pivot = state[0], state[1], state[2]
     for bar in range(out.size):
-        ok, fresh = sound(out[bar], steady) & sound(volume[bar], steady), opened[bar] > 0.0
+        ok, fresh = sound(out[bar], steady) & sound(volume[bar], steady), session_start[bar] > 0.0
         flow, traded = where(fresh, 0.0, flow), where(fresh, 0.0, traded)
         pivot = where(ok & (traded == 0.0), out[bar], pivot)
         flow = where(ok, fma(volume[bar], out[bar] - pivot, flow), flow)
@@ -164,10 +157,10 @@ def session_bars(volume, opened, out, state, steady):
 def session_vwap(inputs, outputs, memory, room, parameters, t, n):
     """Sum of typical price * volume / sum of volume since the session began, summed from its first price."""
     high, low, close, volume = four(inputs, n)
-    opened, out, state = column(inputs[4], n), column(outputs[0], n), column(memory, room)
+    session_start, out, state = column(inputs[4], n), column(outputs[0], n), column(memory, room)
     for bar in range(n):
-        out[bar] = typical(high[bar], low[bar], close[bar])
+        out[bar] = typical_price(high[bar], low[bar], close[bar])
     if unbroken(out) and unbroken(volume):
-        session_bars(volume, opened, out, state, True)
+        session_bars(volume, session_start, out, state, True)
     else:
-        session_bars(volume, opened, out, state, False)
+        session_bars(volume, session_start, out, state, False)

@@ -91,11 +91,13 @@ def apart(
     inputs: tuple[str, ...], data: tuple[str, ...], usage: str, arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> Given:
     """Data, and the windows that follow, by place and by name."""
-    named = dict(options)
-    for names in data, inputs:
-        if all(name in named for name in names):
-            return [named.pop(name) for name in names], arguments, named
-    if arguments and is_data(arguments[0]):
+    named, n = dict(options), 0
+    while n < len(arguments) and n < len(inputs) and is_data(arguments[n]):
+        n += 1
+    for names in data, inputs[n:]:
+        if names and all(name in named for name in names):
+            return [*arguments[:n], *(named.pop(name) for name in names)], arguments[n:], named
+    if n:
         n = 1 if hasattr(arguments[0], "fingerprint") else len(inputs)
         given = arguments[:n]
         if n > 1 and not all(map(is_data, given)) and data != inputs:
@@ -136,9 +138,10 @@ def of_prices(what: Indicator, names: tuple[str, ...], given: list[Any]) -> Any:
     if len(given) != len(names):
         raise InvalidParameter(f"{what} needs {' and '.join(names)}", f"pass {len(names)} Series, frames or arrays")
     rows = [panel(each, name) for name, each in zip(names, given, strict=True)]
-    for name, other in zip(names[1:], given[1:], strict=True):
-        check_together(names[0], given[0], name, other)
-    return wrapped(what, values(what, [np.broadcast_to(each, rows[0].shape) for each in rows]), given[0])
+    for i in range(1, len(rows)):
+        check_together(names[0], given[0], names[i], given[i])
+        rows[i] = np.broadcast_to(rows[i], rows[0].shape)
+    return wrapped(what, values(what, rows), given[0])
 
 
 def check_together(name: str, first: Any, other_name: str, other: Any) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from toolkit.errors import InvalidParameter, InvalidWindow
 from toolkit.kernels.jit import Kernel
@@ -53,7 +54,7 @@ class Indicator:
     output: the one that is meant, of several; None for all of them.
     """
 
-    name: str
+    name: str = field(compare=False)
     formula: Formula
     inputs: tuple[str | Indicator, ...]
     output: str | None = None
@@ -72,12 +73,12 @@ class Indicator:
         names: tuple[str, ...] = getattr(self.formula.into, "_fields", ("",))
         return tuple(range(len(names))) if self.output is None else (names.index(self.output),)
 
-    @property
+    @cached_property
     def lookback(self) -> int:
         """Bars before the first value of any output, where no price is missing."""
         return self.formula.lookback + self._before
 
-    @property
+    @cached_property
     def warmup(self) -> int:
         """Bars before the first one at which all outputs are known, where no price is missing."""
         return (self.formula.warmup or 0) + self._before
@@ -86,7 +87,7 @@ class Indicator:
     def _before(self) -> int:
         return max((each.warmup for each in self.inputs if isinstance(each, Indicator)), default=0)
 
-    @property
+    @cached_property
     def fields(self) -> tuple[str, ...]:
         """The fields that it reads, itself and through others, each once."""
         names: dict[str, None] = {}

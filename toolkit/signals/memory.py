@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from numbers import Real
 from typing import Generic, TypeVar
 
 import pandas as pd
@@ -23,7 +24,7 @@ class Recent(Generic[Kept]):
     """
 
     def __init__(self, *, clock: Clock | None = None, max_size: int = 128, ttl: float | None = None) -> None:
-        if ttl is not None and not ttl >= 0:
+        if ttl is not None and (not isinstance(ttl, Real) or not ttl >= 0):
             raise InvalidParameter(f"ttl is {ttl!r}, it must be seconds of at least 0", "pass ttl=None to keep results")
         self.clock = SystemClock() if clock is None else clock
         self.max_size, self.ttl = whole("max_size", max_size), ttl

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import operator
+from numbers import Real
 from typing import TypeVar
 
 import numpy as np
@@ -12,6 +14,7 @@ from toolkit.errors import InvalidParameter, InvalidWindow
 
 Prices = TypeVar("Prices", pd.Series, pd.DataFrame, np.ndarray)
 
+LONGEST = 2**53  # bars of a window: longer than any history, and still a whole number as a float
 NUMBERS = {"floating", "integer", "mixed-integer-float", "decimal", "boolean", "empty"}
 
 
@@ -25,7 +28,18 @@ def whole(name: str, value: int, least: int = 1) -> int:
         raise InvalidWindow(
             f"{name} is {value!r}, it must be a whole number of at least {least}", f"pass e.g. {name}={max(20, least)}"
         )
-    return bars
+    return min(bars, LONGEST)
+
+
+def positive(name: str, value: float) -> float:
+    """The value as a float; InvalidParameter unless it is a number above 0."""
+    try:
+        number = -1.0 if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    except OverflowError:
+        number = math.inf
+    if not 0.0 < number < math.inf:
+        raise InvalidParameter(f"{name} is {value!r}, it must be a number above 0", f"leave {name} out for its default")
+    return number
 
 
 def panel(prices: pd.Series | pd.DataFrame | np.ndarray, name: str = "close") -> np.ndarray:
@@ -34,6 +48,9 @@ def panel(prices: pd.Series | pd.DataFrame | np.ndarray, name: str = "close") ->
     Raises InvalidParameter for anything but numbers under a column each, in the order of time.
     """
     if isinstance(prices, np.ndarray):
+        if isinstance(prices, np.ma.MaskedArray) or prices.dtype.names:
+            raise InvalidParameter(f"{name} is a masked or structured array", "pass plain numbers, NaN where one is missing")
+        prices = np.asarray(prices)
         if prices.ndim not in (1, 2):
             raise InvalidParameter(f"{name} has {prices.ndim} dimensions", "pass an array (n_bars,) or (n_bars, n_symbols)")
         values = prices if prices.dtype == np.float64 and prices.dtype.isnative else numbers(pd.DataFrame(prices), name)

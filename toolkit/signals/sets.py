@@ -108,24 +108,24 @@ class Values(Mapping[str, Any]):
 
     def rows(self, name: str) -> np.ndarray:
         """The outputs of a member without labels, (n_outputs, n_symbols, n_bars), read-only."""
-        if name not in self._members:
+        if not isinstance(name, str) or name not in self._members:
             raise InvalidParameter(f"the set has no member {name!r}", f"members are {', '.join(self._members)}")
         if name not in self._blocks:
-            self._blocks[name] = read_only(computed((self._members[name],), self._bars))
+            self._blocks[name] = read_only(computed((self._members[name],), self._bars), ours=True)
         return self._blocks[name]
 
     def together(self, out: np.ndarray | None = None) -> Values:
         """Computes the members that are missing in one pass over the bars."""
         missing = {name: m for name, m in self._members.items() if name not in self._blocks}
         if missing:
-            block, at = read_only(computed(tuple(missing.values()), self._bars, out)), 0
+            block, at = read_only(computed(tuple(missing.values()), self._bars, out), ours=out is None), 0
             for name, member in missing.items():
                 self._blocks[name] = block[at : at + len(member.places)]
                 at += len(member.places)
         return self
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._frames:
+        if not isinstance(name, str) or name not in self._frames:
             rows = self.rows(name)
             like = pd.DataFrame(rows[0].T, index=self._bars.index, columns=pd.Index(self._bars.symbols), copy=False)
             self._frames[name] = wrapped(self._members[name], rows, like)
@@ -187,7 +187,7 @@ class Ticker:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Goes on from a snapshot of the same members and count of symbols."""
-        if not isinstance(snapshot, Snapshot) or snapshot.memory.shape != self._stream.snapshot().memory.shape:
+        if not isinstance(snapshot, Snapshot) or snapshot.of != self._stream.of:
             raise InvalidParameter("the snapshot is of other members or symbols", "make the stream as it was made then")
         self._stream.restore(snapshot)
 
@@ -268,7 +268,10 @@ def computed(members: Members, bars: Bars, out: np.ndarray | None = None) -> np.
     return out
 
 
-def read_only(block: np.ndarray) -> np.ndarray:
+def read_only(block: np.ndarray, ours: bool) -> np.ndarray:
+    """A view that cannot be written; what is ours can then be written by nobody."""
+    if ours and block.base is not None:
+        block.base.flags.writeable = False
     view = block.view()
     view.flags.writeable = False
     return view

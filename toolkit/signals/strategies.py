@@ -86,6 +86,7 @@ class Running:
         self._before: Row | None = None
         self._held = np.zeros(n)
         self._scores = np.empty((n, 2 * len(bars) + 64))
+        self.opined = False  # whether any score was not NaN
 
     def precedes(self, bars: Bars) -> bool:
         """Whether the bars go on from those that were scored."""
@@ -107,7 +108,10 @@ class Running:
         now = {**fields, **self._ticker.push(fields)}
         name = self.strategy.name
         try:
-            scores = np.asarray(self.strategy.rule(now, self._before or blank(now), self._held.copy()), dtype=np.float64)
+            scores = np.asarray(self.strategy.rule(now, self._before or blank(now), self._held.copy()))
+            if np.iscomplexobj(scores):
+                raise TypeError("scores are complex numbers")
+            scores = scores.astype(np.float64)
         except ToolkitError:
             raise
         except KeyError as error:
@@ -121,7 +125,7 @@ class Running:
             symbol = symbols[int(np.argmax(wrong))]
             what = f"{name} scored {symbol} {scores[wrong][0]} at {label}"
             raise InvalidParameter(what, "a score lies in [-1, 1], or is NaN for no opinion", symbol=symbol)
-        self._before = now
+        self._before, self.opined = now, self.opined or not np.isnan(scores).all()
         self._held = np.where(np.isnan(scores), self._held, scores)
         return scores
 

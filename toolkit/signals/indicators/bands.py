@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import NamedTuple
 
-import numpy as np
-
-from toolkit.errors import InvalidParameter
 from toolkit.kernels import bands
 from toolkit.signals.declared import Formula, Values, indicator
-from toolkit.signals.panels import whole
+from toolkit.signals.panels import positive, whole
 
 
 class Bollinger(NamedTuple):
@@ -30,9 +26,7 @@ def bollinger(window: int = 20, width: float = 2.0) -> Formula:
     Source: J. Bollinger, Bollinger on Bollinger Bands (2001), ch. 7.
     """
     window = whole("window", window)
-    if isinstance(width, bool) or not isinstance(width, Real) or not 0.0 < width < np.inf:
-        raise InvalidParameter(f"width is {width!r}, it must be a number above 0", "pass e.g. width=2.0")
-    room, parameters = 6 + 3 * window, (window, float(width))
+    room, parameters = 6 + 3 * window, (window, positive("width", width))
     return Formula(bands.bollinger, parameters, room=room, lookback=window - 1, reach=window, align=window)
 
 

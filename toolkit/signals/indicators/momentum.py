@@ -169,10 +169,12 @@ def ultimate_oscillator(short: int = 7, middle: int = 14, long: int = 28) -> For
     """Ultimate oscillator, 0 to 100: buying pressure over true ranges, summed over three windows, weighted 4, 2 and 1.
 
     The first bar has no close before it: NaN for as many bars as the longest window. Where nothing has moved over one of
-    the windows, its share is a half (TA-Lib says 0).
+    the windows, its share is a half (TA-Lib says 0). Raises InvalidWindow unless short < middle < long.
     Source: L. R. Williams, The ultimate oscillator, Stocks & Commodities 3 (1985), no. 4.
     """
     windows = whole("short", short), whole("middle", middle), whole("long", long)
+    below("short", short, "middle", middle)
+    below("middle", middle, "long", long)
     room, longest = 7 + 2 * sum(windows), max(windows)
     align = math.lcm(*windows)
     return Formula(oscillators.ultimate_oscillator, windows, room, longest, reach=longest + 1, align=align)

@@ -6,8 +6,7 @@ import math
 
 from toolkit.kernels import performance, volatility
 from toolkit.signals.declared import Formula, indicator
-from toolkit.signals.indicators.volatility import positive
-from toolkit.signals.panels import whole
+from toolkit.signals.panels import positive, whole
 
 
 @indicator("close")

@@ -7,8 +7,7 @@ from typing import NamedTuple
 from toolkit.errors import InvalidParameter
 from toolkit.kernels import trend
 from toolkit.signals.declared import Formula, Values, indicator
-from toolkit.signals.indicators.volatility import positive
-from toolkit.signals.panels import whole
+from toolkit.signals.panels import positive, whole
 
 
 class Adx(NamedTuple):

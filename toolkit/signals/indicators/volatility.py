@@ -13,14 +13,7 @@ from toolkit.errors import InvalidParameter
 from toolkit.kernels import ranges, volatility
 from toolkit.kernels.jit import Kernel
 from toolkit.signals.declared import Formula, Values, indicator
-from toolkit.signals.panels import whole
-
-
-def positive(name: str, value: float) -> float:
-    """The value as a float; InvalidParameter unless it is a number above 0."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 < value < math.inf:
-        raise InvalidParameter(f"{name} is {value!r}, it must be a number above 0", f"leave {name} out for its default")
-    return float(value)
+from toolkit.signals.panels import positive, whole
 
 
 @indicator("high", "low", "close")
