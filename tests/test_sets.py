@@ -130,7 +130,7 @@ def test_what_two_members_share_is_computed_once():
 
 def test_values_can_go_into_memory_that_is_handed_in():
     bars, members = random_bars(3), IndicatorSet(MEMBERS)
-    out = np.empty((members.n_outputs, 4, len(bars)))
+    out = members.space(bars)
     values = members.compute(bars, out)
     assert np.shares_memory(values["slow"], out)
     with pytest.raises(InvalidParameter, match=r"pass a writable float64 array of shape \(8, 4, 160\)"):

@@ -55,6 +55,10 @@ class IndicatorSet:
             return self(bars).together()
         return Values(self.members, bars).together(out)
 
+    def space(self, bars: Bars) -> np.ndarray:
+        """Memory for `compute(bars, out)`, to be used again and again: fresh memory has to be prepared page by page."""
+        return block(self.n_outputs, len(bars.symbols), len(bars))
+
     @property
     def n_outputs(self) -> int:
         """Outputs of all members together."""

@@ -5,7 +5,8 @@ Values are float64 in the unit of the input unless said otherwise. For all of th
 * No value knows a later bar, and one more bar at the end changes no earlier value, not even in its last bit.
 * Over a window, a value that is not finite makes NaN of the windows that hold it, and of no other. Averages that
   remember (ema, macd, rsi, atr) give NaN at a bar without a price, keep their state, and go on at the next bar.
-* A window longer than the history gives NaN throughout.
+* A window longer than the history gives NaN throughout; one that no memory would hold (beyond some ten million bars, beside
+  shorter ones) is refused.
 * InvalidWindow is raised for a window that is not a whole number of at least 1, InvalidParameter for text, two equal
   columns, or times that are not rising.
 """
