@@ -37,7 +37,13 @@ FIELDS = "open", "high", "low", "close", "volume"
 TARGETS = {"sma": 2.0, "rolling_std, population": 2.0, "ema": 3.0, "rolling_max": 3.0, "atr": 3.0, "stochastic": 3.0,
            "rsi": 6.0, "adx": 10.0}  # fmt: skip
 # One call where the table's reference is put together from several.
-ONE_CALL: dict[str, Callable[[One], object]] = {"macd": lambda one: talib.MACD(one.close)}
+ONE_CALL: dict[str, Callable[[One], object]] = {
+    "macd": lambda one: talib.MACD(one.close),
+    "ppo": lambda one: talib.PPO(one.close, 12, 26, 1),
+    "stochastic": lambda one: talib.STOCH(one.high, one.low, one.close, 14, 3, 0, 3, 0),
+    "rolling_argmax": lambda one: talib.MAXINDEX(one.close, 20),
+    "rolling_argmin": lambda one: talib.MININDEX(one.close, 20),
+}
 
 
 def optional(name: str):
@@ -130,11 +136,22 @@ def panel_rows(rounds: int) -> Iterator[Row]:
         ours, loop = functools.partial(computed, what, 1), functools.partial(talib_loop, name)
         yield interleaved(f"{name}, {N_SYMBOLS} x {N_BARS}, 1 thread", functools.partial(seconds, ours), "TA-Lib",
                           functools.partial(seconds, loop), 2.0, rounds)  # fmt: skip
+    o = world()
+    index = functools.partial(seconds, lambda: [talib.ADX(o.high[i], o.low[i], o.close[i], 14) for i in range(N_SYMBOLS)])
+    for threads, target in (1, 2.0), (2, 10.0):
+        ours = functools.partial(seconds, functools.partial(alone_adx, threads))
+        yield interleaved(f"adx alone, {threads} thread{'s' * (threads > 1)}", ours, "TA-Lib", index, target, rounds)
     for name in "sma", "ema":
         what, out, copy = declared(name), block(1, N_SYMBOLS, N_BARS), np.empty((N_SYMBOLS, N_BARS))
         ours, plain = functools.partial(computed, what, 1, out), functools.partial(np.copyto, copy, world().close)
         yield interleaved(f"{name}, 1 thread, memory handed in", functools.partial(seconds, ours), "a plain copy",
                           functools.partial(seconds, plain), 0.5, 3 * rounds)  # fmt: skip
+
+
+def alone_adx(threads: int) -> None:
+    """The index alone, of the three outputs."""
+    what = declared("adx")
+    alone(what.formula, 3).run(fields_of(what), block(1, N_SYMBOLS, N_BARS), [0], threads)
 
 
 def repeated(call: Callable[[], object], times: int) -> float:

@@ -27,6 +27,9 @@ class Stream:
         n_groups = -(-n_rows // WIDTH)
         self._board = aligned(program.n_fields + program.n_outputs, n_groups * WIDTH)
         self._memory = aligned(n_groups, program.room * WIDTH)
+        n = program.n_fields
+        self._fields, self._results = self._board[:n, :n_rows], self._board[n:, :n_rows]
+        self._spare_lanes, self._last_row = self._board[:n, n_rows:], self._board[:n, n_rows - 1 : n_rows]
         self.of = f"{n_rows} rows of {program.steps}"
         self._aside = np.empty(program.n_slots, np.int64)
 
@@ -43,11 +46,10 @@ class Stream:
         return self._outputs(fields, spare)
 
     def _outputs(self, fields: np.ndarray, memory: np.ndarray) -> np.ndarray:
-        n = self.program.n_fields
-        self._board[:n, : self.n_rows] = fields
-        self._board[:n, self.n_rows :] = self._board[:n, self.n_rows - 1 : self.n_rows]  # a lane without a row repeats the last
+        self._fields[:] = fields
+        self._spare_lanes[:] = self._last_row  # a lane without a row repeats the last
         drive.tick(self.program.wide, self._board, memory, self.t, self._aside)
-        return self._board[n:, : self.n_rows]
+        return self._results
 
     def snapshot(self) -> Snapshot:
         """A copy of what the stream remembers."""
