@@ -1,7 +1,8 @@
-"""The names that examples in docstrings use, and two repairs of nbval 0.11 (setup.cfg pins it): notebooks are compared as JupyterLab shows them.
+"""The names that examples in docstrings use, and two repairs of nbval 0.11 (setup.cfg pins it).
 
-A trailing `;` hides a result (nbval issue 194: it runs cells without history, where IPython ignores the sign), and display
-updates and clear_output act on the outputs that are compared (nbval drops these messages).
+Notebooks are compared as JupyterLab shows them: a trailing `;` hides a result (nbval issue 194: it runs cells without history,
+where IPython ignores the sign), and display updates and clear_output act on the outputs that are compared (nbval drops these
+messages).
 """
 
 from pathlib import Path
