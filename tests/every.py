@@ -22,6 +22,7 @@ EVERY = {
     "ichimoku": ta.ichimoku(2, 4, 6),
     "kama": ta.kama(4),
     "keltner": ta.keltner(4, 3),
+    "keltner, wider range": ta.keltner(3, 9),
     "linear_regression": ta.linear_regression(4),
     "macd": ta.macd(2, 4, 3),
     "momentum": ta.momentum(3),

@@ -30,6 +30,7 @@ from toolkit.signals import (
     rolling_min,
     rolling_std,
     rsi,
+    session_vwap,
     sma,
     stochastic,
     stochastic_rsi,
@@ -90,6 +91,29 @@ def test_an_indicator_is_its_definition_on_a_coarse_grid_too(name):
     for ours, theirs in zip(case.ours(bars), expected, strict=True):
         atol = case.tolerance * max(np.nanmax(np.abs(theirs)), 1.0)
         np.testing.assert_allclose(ours["A"].to_numpy()[-len(theirs) :], theirs, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("calendar", ["XNYS", ""])
+def test_a_session_vwap_begins_anew_with_each_session(calendar):
+    """Half hours of three sessions; pandas' sums within groups beside it."""
+    days = pd.DatetimeIndex(["2012-03-05", "2012-03-06", "2012-03-07"])
+    index = pd.DatetimeIndex([day + pd.Timedelta(hours=14.5 + k / 2) for day in days for k in range(13)]).tz_localize("UTC")
+    rng = np.random.default_rng(2)
+    close = 50.0 + rng.normal(size=39)
+    frame = pd.DataFrame({"open": close, "high": close + 1.0, "low": close - 1.0, "close": close,
+                          "volume": 100.0 * rng.integers(1, 9, 39)}, index=index)  # fmt: skip
+    bars = Bars.from_frame(frame, symbol="A", interval="30m", calendar=calendar)
+    typical, of_day = (frame["high"] + frame["low"] + frame["close"]) / 3.0, index.date
+    expected = (typical * frame["volume"]).groupby(of_day).cumsum() / frame["volume"].groupby(of_day).cumsum()
+    np.testing.assert_allclose(session_vwap(bars)["A"], expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("window", [1023, 1024, 1100])
+def test_long_windows_are_their_definition(window):
+    """Up to 1,023 values their inverses are looked up, beyond they are divided."""
+    x = 100.0 + np.random.default_rng(window).normal(size=1500)
+    exact = [statistics.stdev(x[end - window : end]) for end in range(window, 1501, 50)]
+    np.testing.assert_allclose(rolling_std(x, window)[window - 1 :: 50], exact, rtol=1e-14)
 
 
 def test_where_nothing_moves_no_side_is_stronger():
