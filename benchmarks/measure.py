@@ -47,6 +47,14 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def repeated(call: Callable[[], object], times: int) -> float:
+    """Seconds of one call, over several."""
+    start = time.perf_counter()
+    for _ in range(times):
+        call()
+    return (time.perf_counter() - start) / times
+
+
 def row(name: str, ours: list[float], peer: str, theirs: list[float], target: float) -> Row:
     """The row of paired rounds; the interval is a bootstrap over rounds, drawn together."""
     a, b = np.array(ours), np.array(theirs)

@@ -67,3 +67,15 @@ EVERY = {
     "yang_zhang": ta.yang_zhang(4),
     "zscore": ta.zscore(4),
 }
+
+# Of closes alone, one output each.
+OF_CLOSE = {
+    "sma": lambda close: ta.sma(close, 4),
+    "ema": lambda close: ta.ema(close, 4),
+    "rsi": lambda close: ta.rsi(close, 4),
+    "macd": lambda close: ta.macd(close, 2, 4, 3).histogram,
+    "bollinger": lambda close: ta.bollinger(close, 4).upper,
+    "rolling_std": lambda close: ta.rolling_std(close, 4),
+    "rolling_max": lambda close: ta.rolling_max(close, 4),
+    "rolling_min": lambda close: ta.rolling_min(close, 4),
+}

@@ -14,23 +14,10 @@ import pytest
 from toolkit.signals.indicators.averages import sma
 from toolkit.signals.indicators.regression import rolling_correlation
 from toolkit.signals.indicators.statistics import rolling_std
+from toolkit.testing.hostile import hostile_series
 
 N = 1500
-HOSTILE = ["plain", "offset of 1e9", "spike of 1e15", "nan", "infinity", "constant stretch", "1e12 falling to 1"]
 SCALE = 2**90  # makes whole numbers of the prices below
-
-
-def hostile(case: str, seed: int) -> np.ndarray:
-    close = 100.0 + np.random.default_rng(seed).normal(size=N)
-    if case == "offset of 1e9":
-        close += 1e9
-    elif case == "constant stretch":
-        close[300:700] = 0.1
-    elif case == "1e12 falling to 1":
-        close = np.concatenate([close[:800] * 1e10, close[800:] / 100.0])
-    elif case != "plain":
-        close[500] = {"spike of 1e15": 1e15, "nan": math.nan, "infinity": math.inf}[case]
-    return close
 
 
 def wholes(close: np.ndarray) -> list[int]:
@@ -54,10 +41,10 @@ def moments(x: list[int], y: list[int], window: int) -> list[int]:
 
 @pytest.mark.parametrize("window", [5, 20, 60])
 @pytest.mark.parametrize("seed", [3, 4])
-@pytest.mark.parametrize("case", HOSTILE)
+@pytest.mark.parametrize("case", list(hostile_series(N)))
 def test_digits_are_kept_whatever_the_prices(case, seed, window):
     """To 4e-15, relative but for the correlation; and no value is lost but where the window itself holds what is no number."""
-    x, y = hostile(case, seed), hostile(case, seed + 100)
+    x, y = hostile_series(N, seed)[case], hostile_series(N, seed + 100)[case]
     means, deviations = sma(x, window)[window - 1 :], rolling_std(x, window)[window - 1 :]
     correlations = rolling_correlation(x, y, window)[window - 1 :]
     known = pd.Series(np.isfinite(x) & np.isfinite(y)).rolling(window).min()[window - 1 :].eq(1.0).to_numpy()
@@ -88,6 +75,6 @@ def test_a_constant_has_no_deviation_and_no_correlation():
 
 def test_prices_correlate_with_themselves_exactly():
     for case in "plain", "offset of 1e9", "1e12 falling to 1":
-        close = hostile(case, 5)
+        close = hostile_series(N, 5)[case]
         assert (rolling_correlation(close, close, 20)[19:] == 1.0).all()
         assert (rolling_correlation(close, -close, 20)[19:] == -1.0).all()

@@ -28,8 +28,9 @@ def outputs(path):
     return [output for cell in code_cells(path) for output in cell["outputs"]]
 
 
-def test_the_three_essays_are_there():
-    assert {"01_explore_signals", "02_paper_trading", "03_cache_and_cycle_times"} <= {path.stem for path in NOTEBOOKS}
+def test_the_essays_are_there():
+    essays = {"01_explore_signals", "02_paper_trading", "03_cache_and_cycle_times", "04_indicator_kernels"}
+    assert essays <= {path.stem for path in NOTEBOOKS}
 
 
 @each_notebook

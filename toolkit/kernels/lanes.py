@@ -167,23 +167,17 @@ def choice(sign):
 larger, smaller = choice(">"), choice("<")
 
 
-def in_all(value):
-    """Whether the test gives `value` for `every` lane; for `some` lane it is the opposite of none."""
+@intrinsic
+def every(typing, test):
+    """Whether the test holds in every lane."""
 
-    @intrinsic
-    def joined(typing, test):
-        def emit(context, builder, sig, args):
-            if test != mask:
-                return args[0]
-            whole = builder.bitcast(args[0], ir.IntType(WIDTH))
-            return builder.icmp_unsigned("==" if value else "!=", whole, ir.IntType(WIDTH)(2**WIDTH - 1 if value else 0))
+    def emit(context, builder, sig, args):
+        if test != mask:
+            return args[0]
+        whole = builder.bitcast(args[0], ir.IntType(WIDTH))
+        return builder.icmp_unsigned("==", whole, ir.IntType(WIDTH)(2**WIDTH - 1))
 
-        return types.boolean(mask if test == mask else types.boolean), emit
-
-    return joined
-
-
-every, some = in_all(True), in_all(False)
+    return types.boolean(mask if test == mask else types.boolean), emit
 
 
 @intrinsic

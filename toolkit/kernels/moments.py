@@ -1,4 +1,4 @@
-"""Variance, z-score, skew and kurtosis of rolling windows, from sums of powers of the distance to a pivot.
+"""Variance, deviation, z-score, skew and kurtosis of rolling windows, from sums of powers of the distance to a pivot.
 
 The pivot lies in the window (see `comoments`), so that the mean is at most sqrt(window - 1) deviations away from it:
 what cancels between the sums is bounded by the window, not by the level of the values.
@@ -13,26 +13,12 @@ from toolkit.kernels.jit import Kernel, inline
 from toolkit.kernels.lanes import column, fma, root
 from toolkit.kernels.windows import after, finite, prefill, squares_about_mean
 
-
-@Kernel
-def variance(inputs, outputs, memory, room, parameters, t, n):
-    """Sum of squares about the mean / (window - ddof)."""
-    x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
-    window = int(parameters[0])
-    means, squared, place = after(memory, 3), after(memory, 3 + window), t % window
-    scale, head, square_head, pivot = 1.0 / (window - parameters[1]), state[0], state[1], state[2]
-    prefill(means, window, np.nan, t)
-    for bar in range(n):
-        _, squares, head, square_head, pivot, place = window_squares(
-            x[bar], head, square_head, pivot, place, means, squared, window
-        )
-        out[bar] = finite(squares) * scale
-    state[0], state[1], state[2] = head, square_head, pivot
+VARIANCE, DEVIATION, ZSCORE = 0, 1, 2
 
 
-@Kernel
-def zscore(inputs, outputs, memory, room, parameters, t, n):
-    """(value - mean) / deviation, the distances taken from the pivot; 0 / 0, NaN, where all values are equal."""
+@inline
+def about_mean(inputs, outputs, memory, room, parameters, t, n, wanted):
+    """The sum of squares about the mean of each window, made into what is wanted."""
     x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
     window = int(parameters[0])
     means, squared, place = after(memory, 3), after(memory, 3 + window), t % window
@@ -42,8 +28,32 @@ def zscore(inputs, outputs, memory, room, parameters, t, n):
         mean, squares, head, square_head, pivot, place = window_squares(
             x[bar], head, square_head, pivot, place, means, squared, window
         )
-        out[bar] = finite(((x[bar] - pivot) - mean) / root(finite(squares) * scale))
+        variance = finite(squares) * scale
+        if wanted == VARIANCE:
+            out[bar] = variance
+        elif wanted == DEVIATION:
+            out[bar] = root(variance)
+        else:
+            out[bar] = finite(((x[bar] - pivot) - mean) / root(variance))
     state[0], state[1], state[2] = head, square_head, pivot
+
+
+@Kernel
+def variance(inputs, outputs, memory, room, parameters, t, n):
+    """Sum of squares about the mean / (window - ddof)."""
+    about_mean(inputs, outputs, memory, room, parameters, t, n, VARIANCE)
+
+
+@Kernel
+def deviation(inputs, outputs, memory, room, parameters, t, n):
+    """Root of the variance; exactly 0 for equal values."""
+    about_mean(inputs, outputs, memory, room, parameters, t, n, DEVIATION)
+
+
+@Kernel
+def zscore(inputs, outputs, memory, room, parameters, t, n):
+    """(value - mean) / deviation, the distances taken from the pivot; 0 / 0, NaN, where all values are equal."""
+    about_mean(inputs, outputs, memory, room, parameters, t, n, ZSCORE)
 
 
 @inline

@@ -1,4 +1,4 @@
-"""Rolling windows: mean, deviation, extremes and how long ago they were.
+"""Rolling windows: mean, extremes and how long ago they were.
 
 A window that holds a value that is not finite gives NaN, and only such a window does.
 
@@ -21,9 +21,8 @@ from __future__ import annotations
 import numpy as np
 from numba.core import types
 
-from toolkit.kernels.comoments import window_squares
 from toolkit.kernels.jit import Kernel, inline
-from toolkit.kernels.lanes import column, fma, intrinsic, larger, root, smaller, where
+from toolkit.kernels.lanes import column, fma, intrinsic, larger, smaller, where
 
 
 @intrinsic
@@ -98,22 +97,6 @@ def mean(inputs, outputs, memory, room, parameters, t, n):
 def squares_about_mean(total, squares, inverse_window):
     """squares - total^2 / window, from sums about a pivot; 0 where rounding left less, NaN where not finite."""
     return finite(larger(0.0, fma(-(total * inverse_window), total, squares)))
-
-
-@Kernel
-def deviation(inputs, outputs, memory, room, parameters, t, n):
-    """Root of the sum of squares about the mean / (window - ddof); exactly 0 for equal values."""
-    x, out, state = column(inputs[0], n), column(outputs[0], n), column(memory, room)
-    window = int(parameters[0])
-    means, squared, place = after(memory, 3), after(memory, 3 + window), t % window
-    scale, head, square_head, pivot = 1.0 / (window - parameters[1]), state[0], state[1], state[2]
-    prefill(means, window, np.nan, t)
-    for bar in range(n):
-        _, squares, head, square_head, pivot, place = window_squares(
-            x[bar], head, square_head, pivot, place, means, squared, window
-        )
-        out[bar] = root(finite(squares) * scale)
-    state[0], state[1], state[2] = head, square_head, pivot
 
 
 @inline

@@ -20,7 +20,7 @@ def rolling_std(window: int, ddof: int = 1) -> Formula:
     ddof = whole("ddof", ddof, least=0)
     window = whole("window", window, least=ddof + 1)
     room = 3 + 2 * window
-    return Formula(windows.deviation, (window, ddof), room=room, lookback=window - 1, reach=window, align=window)
+    return Formula(moments.deviation, (window, ddof), room=room, lookback=window - 1, reach=window, align=window)
 
 
 @indicator("close")
