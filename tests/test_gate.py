@@ -54,7 +54,10 @@ def test_a_sale_that_reduces_passes_even_where_nothing_may_be_bought():
 
 def test_a_sale_of_more_than_is_held_is_denied():
     said = str(verdict(order("sell", 11), account(1_000, IBM=10)))
-    assert "RISK_DENIED[SHORT_NOT_ALLOWED] IBM sell 11: measured 11 shares vs limit 10 held; sell at most" in said
+    assert (
+        "RISK_DENIED[SHORT_NOT_ALLOWED] IBM sell 11: measured 11 shares vs limit 10 held (risk.allow_short); sell at most"
+        in said
+    )
 
 
 @pytest.mark.parametrize("ages, measured", [({"IBM": 2}, "last bar 2 sessions ago"), ({}, "no bar at all")])

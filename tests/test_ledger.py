@@ -15,7 +15,7 @@ import pytest
 from toolkit.errors import InvalidParameter, LedgerError, LedgerLocked, LedgerMismatch
 from toolkit.execution.audit import verify
 from toolkit.execution.ledger import Ledger
-from toolkit.execution.orders import Event, Intent, Order, Position, order_id
+from toolkit.execution.orders import Event, Intent, Order, Outcome, Position, order_id
 from toolkit.kernels.account import UNIT
 
 DAY = pd.Timestamp("2012-03-01")
@@ -38,7 +38,7 @@ def test_a_fill_read_back_rebuilds_the_account(ledger):
     ledger.move(BUY.id, "SENDING")
     ledger.move(BUY.id, "ACCEPTED")
     assert [o.qty for o in ledger.account().waiting] == [10 * UNIT]
-    ledger.settle(DAY, [bought()], [Position("IBM", 10 * UNIT, 200.0, 201.0)], [(BUY.id, "FILLED", 0)])
+    ledger.settle(DAY, [bought()], [Position("IBM", 10 * UNIT, 200.0, 201.0)], [Outcome(BUY.id, "FILLED", 0)])
     ledger.close()
     again = Ledger.open(ledger.path.parent, account="demo", mode="paper", cash=1.0)
     account = again.account()
@@ -118,7 +118,7 @@ def test_verify_sees_cash_shares_and_states_that_were_tampered_with(ledger):
     ledger.plan("s|1", DAY, "bars", [Intent(BUY)], {})
     with sqlite3.connect(ledger.path) as other:
         other.execute("UPDATE account SET cash = cash + 1")
-        other.execute("INSERT INTO positions VALUES ('IBM', 1, 1.0, 1.0, 0.0, NULL)")
+        other.execute("INSERT INTO positions VALUES ('IBM', 1, 1.0, 1.0, 0.0, NULL, NULL, 0)")
         other.execute("UPDATE intents SET status = 'FILLED'")
     said = "\n".join(verify(ledger))
     assert "cash is 10000000001" in said and "IBM: 1 micro-shares" in said and "is FILLED" in said
@@ -135,7 +135,7 @@ import sys
 from pathlib import Path
 import pandas as pd
 from toolkit.execution.ledger import Ledger
-from toolkit.execution.orders import Event, Intent, Order, Position, order_id
+from toolkit.execution.orders import Event, Intent, Order, Outcome, Position, order_id
 ledger = Ledger.open(Path(sys.argv[1]), account="demo", mode="paper", cash=1e6)
 held = ledger.account().positions.get("IBM", Position("IBM")).qty
 for i in range(len(ledger.frame("cycles")), 10**6):
@@ -146,7 +146,7 @@ for i in range(len(ledger.frame("cycles")), 10**6):
         ledger.move(o.id, "SENDING"); ledger.move(o.id, "ACCEPTED")
         held += 1000
         fill = Event("fill:" + o.id, "2012-03-02", "fill", "IBM", o.id, 1000, -1001, 1, 1.0)
-        ledger.settle(day, [fill], [Position("IBM", held, 1.0, 1.0)], [(o.id, "FILLED", 0)])
+        ledger.settle(day, [fill], [Position("IBM", held, 1.0, 1.0)], [Outcome(o.id, "FILLED", 0)])
         ledger.close_cycle(key)
         print(o.id, flush=True)
 """

@@ -22,7 +22,7 @@ def run(opens, closes, scores, weights=None, rules=step.Rules(), cash=10_000.0, 
     opens, closes, scores = (np.atleast_2d(np.asarray(x, float)) for x in (opens, closes, scores))
     weights = scores if weights is None else np.atleast_2d(np.asarray(weights, float))
     market = step.Prices(*map(frozen, (opens, np.fmax(opens, closes), np.fmin(opens, closes), closes, opens * 0 + 1e6)))
-    book, equity = step.new_book(len(opens), cash, 1000), np.zeros(opens.shape[1])
+    book, equity = step.new_book(len(opens), cash, 1000, placed=1000), np.zeros(opens.shape[1])
     walk(0, opens.shape[1], market, frozen(actions, step.action_t), frozen(scores), frozen(weights), book, rules, equity)
     return book, book.records[: book.account[0]["records"]], equity / UNIT
 
@@ -57,9 +57,9 @@ def test_per_share_commission_above_the_floor():
 def test_a_gap_up_is_cut_to_the_cash():
     rules = step.Rules(fee=0.001, lot=UNIT)
     book, records, _ = run([10, 20], [10, 20], [1, 1], rules=rules)
-    planned, fill = records
-    assert planned["reason"] == step.MIN_CASH  # 1,000 shares and their commission did not fit into the cash at the close
-    assert fill["reason"] == step.CUT
+    (fill, end), planned = records, book.placed[0]
+    assert planned["limit"] == step.MIN_CASH  # 1,000 shares and their commission did not fit into the cash at the close
+    assert fill["reason"] == end["reason"] == step.CUT and end["qty"] == 0
     assert fill["qty"] == 499 * UNIT  # 10,000 / (20 x 1.001) = 499.5
     assert 0 <= book.account[0]["cash"] < 20.02 * UNIT
 
@@ -126,8 +126,8 @@ def test_a_split_rescales_an_order_that_waits():
 )
 def test_a_limit_cuts_the_order_and_says_which(limit, shares, reason):
     rules = step.Rules(**{"lot": UNIT, **limit})
-    _, records, _ = run([10, 10], [10, 10], [1, 1], weights=[0.5, 0.5], rules=rules)
-    assert records[0]["reason"] == reason and records[0]["qty"] == 0
+    book, records, _ = run([10, 10], [10, 10], [1, 1], weights=[0.5, 0.5], rules=rules)
+    assert book.placed[0]["limit"] == reason and book.placed[0]["wanted"] == 500 * UNIT
     assert records["qty"].sum() == shares * UNIT
 
 
@@ -138,10 +138,9 @@ def test_gross_exposure_counts_what_was_planned_before_in_the_same_bar():
 
 
 def test_a_negative_weight_sells_to_zero_with_a_reason():
-    _, records, _ = run([10] * 4, [10] * 4, [1, -1, -1, -1], weights=[0.5, -0.5, -0.5, -0.5])
-    assert [(r["reason"], r["qty"] // UNIT) for r in records] == [
-        (step.FILLED, 500), (step.SHORT_NOT_ALLOWED, 0), (step.FILLED, -500),
-    ]  # fmt: skip
+    book, records, _ = run([10] * 4, [10] * 4, [1, -1, -1, -1], weights=[0.5, -0.5, -0.5, -0.5])
+    assert [(r["reason"], r["qty"] // UNIT) for r in records] == [(step.FILLED, 500), (step.FILLED, -500)]
+    assert book.placed[: book.account[0]["placed"]]["limit"].tolist() == [step.WITHIN, step.SHORT_NOT_ALLOWED]
 
 
 def test_only_a_changed_score_trades_and_a_band_trades_on_drift():
@@ -159,11 +158,11 @@ def test_an_opinion_of_nan_leaves_the_position_alone():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, -1.0])
 def test_what_cannot_be_compared_is_not_bought(bad):
-    args = dict(wanted=10, held=0, price=10.0, gross=0.0, cash=1e9, equity=1e9)
+    args = dict(wanted=10, held=0, side=1, price=10.0, gross=0.0, room=1e9, equity=1e9)
     for name in ("price", "equity"):
         values = {**args, name: bad}
         assert step.allowed(*values.values(), step.Rules()) == (0, step.NOT_FINITE)
-    for name in ("gross", "cash"):
+    for name in ("gross", "room"):
         assert step.allowed(*{**args, name: np.nan}.values(), step.Rules(max_gross=1.0, min_cash=0.02))[0] == 0
 
 

@@ -18,7 +18,7 @@ from toolkit.errors import LedgerError
 from toolkit.execution.audit import verify
 from toolkit.execution.brokers.cached import CachedBroker
 from toolkit.execution.brokers.paper import PaperBroker
-from toolkit.execution.costs import Costs, Limits, rules
+from toolkit.execution.costs import Costs, Limits, Policy, rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Account, Position, order_id
@@ -27,7 +27,8 @@ from toolkit.risk.sizing import equal_weight
 from toolkit.signals.indicators import sma
 
 LIMITS = Limits(max_order_notional=1e9, max_order_share=1.0, max_position=0.6, min_cash=0.0, max_stale_sessions=99)
-RULES = rules(Costs(), LIMITS)
+WHOLE = Policy(whole_shares=True)
+RULES = rules(Costs(), LIMITS, WHOLE)
 ONE = {"S0": 1.0}
 
 
@@ -120,7 +121,7 @@ CHILD = Path(__file__).with_name("paper_loop.py")
 
 def test_paper_killed_at_random_instants_trades_exactly_as_the_backtest(tmp_path):
     bars = random_bars(7)
-    tested = backtest(strategy, bars, equal_weight(), RULES, cash=50_000.0)
+    tested = backtest(strategy, bars, equal_weight(), limits=LIMITS, policy=WHOLE, cash=50_000.0)
     command, rng = [sys.executable, CHILD, tmp_path, "7"], random.Random(7)
     kills = 0
     for _ in range(5):
@@ -191,7 +192,7 @@ def test_the_gate_is_asked_again_just_before_sending(bars, ledger):
         go(bars, ledger, 10, 0.5, DiesAtSubmit(ledger, RULES))
     tight = Limits(max_order_notional=1.0)
     again = turn(bars.until(bars.index[10]), ONE, {"S0": 0.5}, key="k10", broker=PaperBroker(ledger, RULES), ledger=ledger,
-                 gate=Gate(tight, rules(Costs(), tight)))  # fmt: skip
+                 gate=Gate(tight, rules(Costs(), tight, WHOLE)))  # fmt: skip
     assert again.orders == () and [v.code for v in again.denials] == ["MAX_ORDER_NOTIONAL"]
     assert ledger.frame("intents")["status"].tolist() == ["ABANDONED"]
 
@@ -266,7 +267,7 @@ def test_an_order_that_the_cash_at_the_open_did_not_carry_ends_as_cut(ledger):
     )
     gap = Bars.from_frame(frame, symbol="S0")
     everything = Limits(max_order_notional=1e9, max_order_share=1.0, max_position=1.0, min_cash=0.0)
-    free = rules(Costs(fee_bps=0.0, slippage_bps=0.0), everything)
+    free = rules(Costs(fee_bps=0.0, slippage_bps=0.0), everything, WHOLE)
     for t in (1, 2):
         turn(gap.until(gap.index[t]), ONE, {"S0": 0.9}, key=f"k{t}", broker=PaperBroker(ledger, free), ledger=ledger,
              gate=Gate(everything, free))  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from toolkit.data.sources.named import checked_source
 from toolkit.data.symbols import checked_symbols
 from toolkit.errors import ConfigError
-from toolkit.execution.costs import Costs, Limits
+from toolkit.execution.costs import Costs, Exits, Limits, Policy
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
@@ -26,11 +27,12 @@ AccountName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 
 def _model(owner: type) -> Any:
     """The fields of a dataclass as a section of the file."""
-    annotated = {f.name: (int if isinstance(f.default, int) else NotNegative, f.default) for f in fields(owner)}
+    kinds = {bool: bool, int: int}
+    annotated = {f.name: (kinds.get(type(f.default), NotNegative), f.default) for f in fields(owner)}
     return create_model(owner.__name__, __config__=STRICT, **annotated)  # type: ignore[call-overload]
 
 
-CostsSection, LimitsSection = _model(Costs), _model(Limits)
+CostsSection, LimitsSection, ExitsSection = _model(Costs), _model(Limits), _model(Exits)
 
 
 class OnceEach(yaml.SafeLoader):
@@ -90,14 +92,20 @@ class Config(BaseModel):
     sizing: Named = Named(name="equal_weight")
     whole_shares: bool = True
     band: NotNegative | None = None
+    order_kind: Literal["market", "limit", "stop"] = "market"
+    order_offset: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    time_in_force: Literal["gtc", "day"] = "gtc"
+    exits: ExitsSection = ExitsSection()  # type: ignore[valid-type]
     costs: CostsSection = CostsSection()  # type: ignore[valid-type]
     risk: LimitsSection = LimitsSection()  # type: ignore[valid-type]
     cache: CacheConfig = CacheConfig()
     state: str = "state"
 
-    def economics(self) -> tuple[Costs, Limits]:
-        """Costs and limits as values."""
-        return Costs(**vars(self.costs)), Limits(**vars(self.risk))
+    def economics(self) -> tuple[Costs, Limits, Policy, Exits]:
+        """Costs, limits, policy and exits as values."""
+        band = math.inf if self.band is None else self.band
+        policy = Policy(self.whole_shares, band, self.order_kind, self.order_offset, self.time_in_force)
+        return Costs(**vars(self.costs)), Limits(**vars(self.risk)), policy, Exits(**vars(self.exits))
 
 
 def read_config(path: str | Path, **overrides: Any) -> Config:
@@ -155,7 +163,9 @@ def _known(location: tuple[int | str, ...]) -> str:
     """The keys allowed where an unknown one was found, the nearest first."""
     owner: Any = Config
     for part in location[:-1]:
-        owner = {"strategy": Named, "sizing": Named, "cache": CacheConfig, "costs": Costs, "risk": Limits}.get(str(part), owner)
+        owner = {"strategy": Named, "sizing": Named, "cache": CacheConfig, "costs": Costs, "risk": Limits, "exits": Exits}.get(
+            str(part), owner
+        )
     names = list(getattr(owner, "model_fields", None) or owner.__dataclass_fields__)
     near = get_close_matches(str(location[-1]), names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""

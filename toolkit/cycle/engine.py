@@ -67,9 +67,8 @@ class TradingEngine:
         self.data_cache = self._market(config)
         self.signal_generator = SignalGenerator(strategy or _named(STRATEGIES, config.strategy, "strategy"), clock=self.clock)
         self.sizing = sizing or _made(SIZINGS, config.sizing, "sizing")
-        band = float("inf") if config.band is None else config.band
-        costs, limits = config.economics()
-        self.rules = rules(costs, limits, whole_shares=config.whole_shares, band=band)
+        costs, limits, policy, exits = config.economics()
+        self.rules = rules(costs, limits, policy, exits)
         self.folder = self._folder()
         self.ledger = Ledger.open(self.folder, account=config.account, mode=config.mode, cash=config.cash)
         self.broker = CachedBroker(PaperBroker(self.ledger, self.rules), self.clock)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from toolkit.data import Bars
-from toolkit.execution.book import LIMIT_NAMES, book_symbols, read_only, to_book
+from toolkit.execution.book import KINDS, LIMIT_NAMES, book_symbols, read_only, to_book
 from toolkit.execution.brokers import Broker
 from toolkit.execution.gate import Gate, Verdict
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Account, Fill, Intent, Order, order_id
-from toolkit.kernels.account import WITHIN, Rules
+from toolkit.kernels.account import REPLACED, Rules
 from toolkit.kernels.portfolio import decide
 
 
@@ -60,28 +60,24 @@ def plan(scores: Mapping[str, float], weights: Mapping[str, float], account: Acc
          symbols: Sequence[str]) -> Plan:  # fmt: skip
     """Orders from this close's scores and weights; a symbol without either is left as it is."""
     names = book_symbols(account, symbols)
-    book = to_book(account, names)
+    book = to_book(account, names, records=len(account.waiting))
     column = [read_only(np.array([[x.get(s, np.nan)] for s in names], dtype=float)) for x in (scores, weights)]
     decide(0, *column, book, rules)
     orders: list[Order] = []
     cut: list[Order] = []
-    superseded: list[str] = []
-    asked: dict[str, float] = {}
-    waiting = {o.symbol: o for o in account.waiting}
-    for n, symbol in enumerate(names):
-        p, slot = book.positions[n], book.orders[n, 0]
-        rest, wanted = int(slot["rest"]), int(p["wanted"])
-        if symbol in waiting and (rest == 0 or slot["id"] > 0):
-            superseded.append(waiting[symbol].id)
-        before = account.positions.get(symbol)
-        if before is not None and p["score"] != before.score and p["score"] == p["score"]:
-            asked[symbol] = float(p["score"])
-        if (rest and slot["id"] > 0) or p["limit"] != WITHIN:
-            side = "sell" if (rest or wanted) < 0 else "buy"
-            name = order_id(account.name, account.mode, key, symbol, side)
-            order = Order(name, key, symbol, side, abs(rest), float(p["mark"]), abs(wanted), LIMIT_NAMES[int(p["limit"])])
-            (orders if rest else cut).append(order)
-    return Plan(tuple(orders), tuple(cut), asked, tuple(superseded))
+    for w in book.placed[: book.account[0]["placed"]]:
+        symbol, side = names[w["symbol"]], "sell" if (w["qty"] or w["wanted"]) < 0 else "buy"
+        name, sizes = order_id(account.name, account.mode, key, symbol, side), (abs(int(w["qty"])), abs(int(w["wanted"])))
+        kind = KINDS[int(w["kind"])], float(w["level"]), bool(w["day"])
+        order = Order(name, key, symbol, side, sizes[0], float(w["mark"]), sizes[1], LIMIT_NAMES[int(w["limit"])], *kind)
+        (orders if w["id"] else cut).append(order)
+    replaced = [r for r in book.records[: book.account[0]["records"]] if r["reason"] == REPLACED]
+    asked = {
+        s: float(p["score"])
+        for s, p in zip(names, book.positions, strict=True)
+        if s in account.positions and p["score"] == p["score"] and p["score"] != account.positions[s].score
+    }
+    return Plan(tuple(orders), tuple(cut), asked, tuple(account.waiting[-1 - r["order"]].id for r in replaced))
 
 
 def judge(wish: Plan, account: Account, gate: Gate, old: Mapping[str, int]) -> list[Verdict]:
@@ -127,7 +123,7 @@ def send_planned(ledger: Ledger, broker: Broker, gate: Gate, key: str, old: Mapp
                  ) -> tuple[tuple[Order, ...], tuple[Verdict, ...], tuple[Order, ...]]:  # fmt: skip
     """Passes what is planned through the gate once more and hands it in: orders sent, denials, rejected orders."""
     sent, denials, rejected = [], [], []
-    for order in ledger.orders_in("SENDING", key) + ledger.orders_in("PLANNED", key):
+    for order in ledger.orders_in("SENDING", cycle=key) + ledger.orders_in("PLANNED", cycle=key):
         verdict = gate.review([order], broker.account(), old)[0]
         if not verdict.passed:
             denials.append(verdict)
@@ -166,7 +162,7 @@ def close_others(ledger: Ledger, broker: Broker, key: str) -> None:
     for cycle in ledger.open_cycles():
         if cycle == key:
             continue
-        for order in ledger.orders_in("SENDING", cycle) + ledger.orders_in("PLANNED", cycle):
+        for order in ledger.orders_in("SENDING", cycle=cycle) + ledger.orders_in("PLANNED", cycle=cycle):
             if broker.find(order.id):
                 ledger.move(order.id, "SENDING")
                 ledger.move(order.id, "ACCEPTED", "found by its id")

@@ -43,3 +43,10 @@ def parts_of(labels: np.ndarray, interval: str) -> dict[str, slice]:
 def possible_parts(interval: str, last_year: int) -> tuple[str, ...]:
     """Names of all parts that bars up to `last_year` could have."""
     return ("",) if interval == DAILY else tuple(str(year) for year in range(FIRST_YEAR, last_year + 1))
+
+
+def bars_per_year(interval: str) -> float:
+    """Bars in a year of a stock exchange with 252 sessions of 6.5 hours."""
+    if dated(interval):
+        return {"1wk": 52.0, "1mo": 12.0}.get(interval, 252.0)
+    return 252.0 * float(pd.Timedelta(hours=6.5) / pd.Timedelta(interval))

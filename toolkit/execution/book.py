@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,30 +11,38 @@ import numpy as np
 
 from toolkit.data import Bars
 from toolkit.execution.orders import Account, Position
-from toolkit.kernels.account import (
-    CUT,
-    MAX_GROSS,
-    MAX_ORDER_NOTIONAL,
-    MAX_POSITION,
-    MIN_CASH,
-    NOT_FINITE,
-    SHORT_NOT_ALLOWED,
-    WITHIN,
-    Book,
-    Prices,
-    new_book,
-)  # fmt: skip
+from toolkit.kernels import account as step
+from toolkit.kernels.account import Book, Prices, new_book
 
+KINDS = {step.MARKET: "market", step.LIMIT: "limit", step.STOP: "stop"}
 LIMIT_NAMES = {
-    WITHIN: "",
-    CUT: "CASH_AT_OPEN",
-    NOT_FINITE: "NOT_FINITE",
-    MAX_ORDER_NOTIONAL: "MAX_ORDER_NOTIONAL",
-    MAX_POSITION: "MAX_POSITION",
-    MAX_GROSS: "MAX_GROSS",
-    MIN_CASH: "MIN_CASH",
-    SHORT_NOT_ALLOWED: "SHORT_NOT_ALLOWED",
+    step.WITHIN: "",
+    step.NOT_FINITE: "NOT_FINITE",
+    step.MAX_ORDER_NOTIONAL: "MAX_ORDER_NOTIONAL",
+    step.MAX_POSITION: "MAX_POSITION",
+    step.MAX_GROSS: "MAX_GROSS",
+    step.MIN_CASH: "MIN_CASH",
+    step.SHORT_NOT_ALLOWED: "SHORT_NOT_ALLOWED",
 }
+TRADES = {
+    step.FILLED: "FILLED",
+    step.PARTIAL: "PARTIAL",
+    step.CUT: "CASH_AT_OPEN",
+    step.STOPPED: "STOP_LOSS",
+    step.TRAILED: "TRAILING_STOP",
+    step.TARGET: "TAKE_PROFIT",
+}
+ENDS = {
+    step.SHORT_NOT_ALLOWED: "SHORT_NOT_ALLOWED",
+    step.HALTED: "HALTED",
+    step.UNREACHED: "UNREACHED",
+    step.VOLUME: "VOLUME",
+    step.REPLACED: "REPLACED",
+    step.EXITED: "EXITED",
+    step.SPLIT_AWAY: "SPLIT_AWAY",
+}
+CASH_FLOWS = {step.DIVIDEND: "DIVIDEND", step.SPLIT: "SPLIT", step.BORROW: "BORROW", step.INTEREST: "INTEREST"}
+REASONS = {**TRADES, **ENDS, **CASH_FLOWS}  # of records
 
 
 def read_only(values: np.ndarray) -> np.ndarray:
@@ -71,19 +80,26 @@ def book_symbols(account: Account, symbols: Sequence[str]) -> tuple[str, ...]:
 
 
 def to_book(account: Account, symbols: Sequence[str], records: int = 0) -> Book:
-    """The account as arrays; waiting orders carry ids of -1, -2, ... in the order of the account."""
-    book = new_book(len(symbols), 0.0, records)
-    state, row = book.account[0], {s: n for n, s in enumerate(symbols)}
-    long = 0.0
-    for n, symbol in enumerate(symbols):
-        p = account.positions.get(symbol)
-        if p is not None:
-            book.positions[n] = (p.qty, p.entry, p.mark, p.score, 0, WITHIN)
-            long += p.value
+    """The account as arrays; waiting orders carry ids of -1, -2, ... in the order of the account, a slot each."""
+    row = {s: n for n, s in enumerate(symbols)}
+    slots = max(Counter(order.symbol for order in account.waiting).values(), default=1)
+    book = new_book(len(symbols), 0.0, records, slots, len(symbols))
+    state = book.account[0]
+    for p in account.positions.values():
+        if p.symbol in row:
+            kept = book.positions[row[p.symbol]]
+            kept["qty"], kept["entry"], kept["mark"], kept["score"] = p.qty, p.entry, p.mark, p.score
+            kept["peak"], kept["out"] = p.peak, p.out
+            state["held"] += p.qty != 0
+            state["long" if p.qty > 0 else "short"] += abs(p.value)
+    filled = dict.fromkeys(symbols, 0)
     for i, order in enumerate(account.waiting):
-        book.orders[row[order.symbol], 0] = (-1 - i, order.qty if order.side == "buy" else -order.qty)
-    state["cash"], state["long"], state["waiting"] = account.cash, long, len(account.waiting)
-    state["equity"] = account.cash + long
+        o = book.orders[row[order.symbol], filled[order.symbol]]
+        kind = next(code for code, name in KINDS.items() if name == order.kind)
+        o["id"], o["rest"], o["kind"], o["day"], o["level"] = -1 - i, order.signed, kind, order.day, order.level
+        filled[order.symbol] += 1
+    state["cash"], state["waiting"] = account.cash, len(account.waiting)
+    state["equity"] = account.cash + state["long"] - state["short"]
     return book
 
 
@@ -103,7 +119,8 @@ def positions_of(book: Book, symbols: Sequence[str], before: Account, bars: Bars
         begin = 0 if old.seen is None else int(bars.index.searchsorted(old.seen))
         at = last_seen(bars, n, begin, len(bars)) if n < len(bars.symbols) else None
         if not math.isnan(p["mark"]):
-            entry = float(p["entry"]) if p["qty"] else math.nan
+            entry, peak = (float(p["entry"]), float(p["peak"])) if p["qty"] else (math.nan, math.nan)
             seen = old.seen if at is None else bars.index[at]
-            found.append(replace(old, qty=int(p["qty"]), entry=entry, mark=float(p["mark"]), seen=seen))
+            now = replace(old, qty=int(p["qty"]), entry=entry, peak=peak, mark=float(p["mark"]), seen=seen, out=bool(p["out"]))
+            found.append(now)
     return found

@@ -1,58 +1,136 @@
-"""What a trade costs and how large it may be, in people's units; `rules` hands both to the compiled step."""
+"""What a trade costs, how large it may be, when it is made and given up, in people's units; `rules` hands it to the step."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from toolkit.errors import InvalidParameter
-from toolkit.kernels.account import UNIT, Rules
+from toolkit.kernels.account import LIMIT, MARKET, STOP, UNIT, Rules
+
+KINDS = {"market": MARKET, "limit": LIMIT, "stop": STOP}
 
 
 def check_numbers(owner: object) -> None:
     """Refuses fields that are negative or not a number; infinity means no limit."""
     for name, value in vars(owner).items():
-        if not isinstance(value, bool) and not (isinstance(value, (int, float)) and value >= 0.0):
+        if isinstance(value, bool | str):
+            continue
+        if name == "min_cash" and value == -math.inf:
+            continue
+        if not (isinstance(value, int | float) and value >= 0.0):
             raise InvalidParameter(f"{type(owner).__name__}.{name} is {value!r}", "use a number of at least 0")
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Commission and slippage of every fill."""
+    """Commission, slippage and financing; slippage works against us, but never takes a limit order beyond its limit."""
 
     per_share: float = 0.0  # dollars a share
-    minimum: float = 0.0  # dollars an order, the least that per_share comes to
+    minimum: float = 0.0  # dollars a fill, the least that per_share comes to
+    per_order: float = 0.0  # dollars a fill
     fee_bps: float = 1.0  # basis points of the notional
-    slippage_bps: float = 5.0  # basis points of the price, against us
+    slippage_bps: float = 5.0  # basis points of the price
+    half_spread: float = 0.0  # dollars a share
+    impact: float = 0.0  # fraction of the price times the square of our share of the bar's volume
+    borrow: float = 0.0  # fraction a year of the value sold short
+    interest: float = 0.0  # fraction a year of borrowed cash
 
     def __post_init__(self) -> None:
         check_numbers(self)
+        for name, value in vars(self).items():
+            if value == math.inf:
+                raise InvalidParameter(f"Costs.{name} is infinite", "use a finite number")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Economic limits of an account; fractions are of its equity.  Sales that reduce a position are never limited."""
+    """Economic limits of an account; fractions are of its equity.  What reduces a position is never limited."""
 
-    max_order_notional: float = 25_000.0  # dollars of one purchase
-    max_order_share: float = 0.10  # fraction of one purchase
+    max_order_notional: float = 25_000.0  # dollars of one order
+    max_order_share: float = 0.10  # fraction of one order
     max_position: float = 0.20  # fraction in one symbol
-    max_gross: float = 1.0  # fraction in all symbols
-    min_cash: float = 0.02  # fraction that stays cash
+    max_gross: float = 1.0  # fraction in all symbols, long and short
+    min_cash: float = 0.02  # fraction that orders leave free when they are decided; -inf: cash cuts at the fill alone
+    volume_share: float = math.inf  # fraction of a bar's volume that may be ours; the rest of an order waits
+    leverage: float = 1.0  # gross exposure that cash and margin carry, in equities; at 1 cash never goes below 0
+    allow_short: bool = False
     max_stale_sessions: int = 1  # a symbol that traded last before this many sessions is not traded
 
     def __post_init__(self) -> None:
         check_numbers(self)
 
 
-def rules(costs: Costs, limits: Limits, *, whole_shares: bool = True, band: float = math.inf) -> Rules:
-    """The same as scalars for the compiled step.  `band`: drift of a weight that triggers a trade, inf for never."""
+UNLIMITED = Limits(math.inf, math.inf, math.inf, math.inf, -math.inf)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When a score becomes an order, and of what kind.
+
+    A changed score trades, and with a `band` a weight that has drifted by more than that fraction of equity does too (0: at
+    every bar). Orders that open or add are of `order_kind`: a limit lies `order_offset` (a fraction of the close) on the near
+    side of the close, a stop on the far side. Orders that close are market orders. A day order dies with its bar.
+    """
+
+    whole_shares: bool = False
+    band: float = math.inf
+    order_kind: Literal["market", "limit", "stop"] = "market"
+    order_offset: float = 0.0
+    time_in_force: Literal["gtc", "day"] = "gtc"
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        for name, value, known in ("order_kind", self.order_kind, KINDS), ("time_in_force", self.time_in_force, ("gtc", "day")):
+            if value not in known:
+                raise InvalidParameter(f"Policy.{name} is {value!r}", f"use one of {', '.join(known)}")
+        if not self.order_offset < 1.0:
+            raise InvalidParameter(f"Policy.order_offset is {self.order_offset}", "use a fraction of the close, e.g. 0.01")
+
+
+@dataclass(frozen=True)
+class Exits:
+    """Exits inside a bar, as fractions of a price; infinity is none.  When a bar touches both, the worse one happens.
+
+    A symbol that was left this way stays out until its score changes.
+    """
+
+    stop_loss: float = math.inf  # of the entry price
+    take_profit: float = math.inf  # of the entry price
+    trailing: float = math.inf  # of the best price since the entry
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        for name, value in vars(self).items():
+            if value == 0.0:
+                raise InvalidParameter(f"Exits.{name} is 0", "use a fraction above 0, or leave it out")
+
+
+def rules(costs: Costs, limits: Limits, policy: Policy = Policy(), exits: Exits = Exits(), *,
+          bars_per_year: float = 252.0) -> Rules:  # fmt: skip
+    """The same as scalars for the compiled step."""
     return Rules(
         per_share=float(costs.per_share),
         minimum=float(costs.minimum),
+        per_order=float(costs.per_order),
         fee=costs.fee_bps / 10_000.0,
         slippage=costs.slippage_bps / 10_000.0,
-        lot=UNIT if whole_shares else 1,
-        band=float(band),
+        half_spread=float(costs.half_spread),
+        impact=float(costs.impact),
+        volume_share=float(limits.volume_share),
+        borrow=costs.borrow / bars_per_year,
+        interest=costs.interest / bars_per_year,
+        leverage=float(limits.leverage),
+        short=bool(limits.allow_short),
+        lot=UNIT if policy.whole_shares else 1,
+        stop_loss=float(exits.stop_loss),
+        take_profit=float(exits.take_profit),
+        trailing=float(exits.trailing),
+        kind=KINDS[policy.order_kind],
+        offset=float(policy.order_offset),
+        day=policy.time_in_force == "day",
+        band=float(policy.band),
         max_order=float(limits.max_order_notional),
         max_order_share=float(limits.max_order_share),
         max_position=float(limits.max_position),

@@ -14,7 +14,20 @@ import numpy as np
 from toolkit.execution.book import LIMIT_NAMES, book_symbols, to_book
 from toolkit.execution.costs import Limits
 from toolkit.execution.orders import Account, Order
-from toolkit.kernels.account import MAX_GROSS, MAX_ORDER_NOTIONAL, MAX_POSITION, MIN_CASH, UNIT, Rules, allowed
+from toolkit.kernels.account import (
+    MAX_GROSS,
+    MAX_ORDER_NOTIONAL,
+    MAX_POSITION,
+    MIN_CASH,
+    SHORT_NOT_ALLOWED,
+    UNIT,
+    Rules,
+    allowed,
+    commission,
+    free,
+    reducing,
+    worse,
+)  # fmt: skip
 
 CURES = {
     "NOT_FINITE": "look at the bars of the symbol",
@@ -23,7 +36,7 @@ CURES = {
     "MAX_POSITION": "hold less of it, or raise the limit",
     "MAX_GROSS": "sell first, or raise the limit",
     "MIN_CASH": "sell first, or lower the limit",
-    "SHORT_NOT_ALLOWED": "sell at most what is held",
+    "SHORT_NOT_ALLOWED": "sell at most what is held, or allow shorts",
 }
 
 
@@ -58,27 +71,41 @@ class Gate:
     rules: Rules
 
     def review(self, orders: Sequence[Order], account: Account, ages: Mapping[str, int]) -> list[Verdict]:
-        """A verdict an order, sales first as they are sent; `ages`: sessions since each symbol's last traded bar.
+        """A verdict an order, those that only close first, as they fill; `ages`: sessions since each symbol's last traded bar.
 
         A symbol that is missing from `ages` is as old as can be.
         """
         symbols = book_symbols(account, sorted({o.symbol for o in orders} | set(account.positions)))
         book = to_book(account, symbols)
-        equity = float(book.account[0]["equity"])
-        sold = {o.symbol: o for o in orders if o.side == "sell"}
-        gross, cash = float(book.account[0]["long"]), float(account.cash)
-        for n, symbol in enumerate(symbols):
-            rest = -sold[symbol].qty if symbol in sold else int(book.orders[n, 0]["rest"])
-            value = rest * book.positions[n]["mark"] if rest else 0.0
-            gross, cash = gross + value, cash - value
+        state, asked = book.account[0], {o.symbol: o.signed for o in orders}
+        equity, gross, room = float(state["equity"]), float(state["long"] + state["short"]), float(free(state, self.rules))
+        for symbol, p, slots in zip(symbols, book.positions, book.orders, strict=True):
+            waits = [asked[symbol]] if symbol in asked else [int(rest) for rest in slots["rest"] if rest]
+            for rest in waits:
+                closing = int(reducing(rest, int(p["qty"])))
+                opening = 0 if symbol in asked else abs(rest - closing)  # those asked for take their place one by one
+                value = (opening - abs(closing)) * p["mark"] if opening or closing else 0.0
+                gross, room = gross + value, room - value
         verdicts = []
-        for order in sorted(orders, key=lambda o: o.side == "buy"):
-            verdict = self._fresh(order, ages) or self._economic(order, account, gross, cash, equity)
-            if verdict.passed and order.side == "buy":
-                value = order.qty * order.reference
-                gross, cash = gross + value, cash - value * (1.0 + self.rules.slippage + self.rules.fee)
+        for order in sorted(orders, key=lambda o: self._opening(o, account) > 0):
+            opening = self._opening(order, account)
+            verdict = self._fresh(order, ages) or self._economic(order, opening, account, gross, room, equity)
+            if verdict.passed and opening:
+                value = opening * order.reference
+                gross, room = gross + value, room - self._taken(order, opening)
             verdicts.append(verdict)
         return verdicts
+
+    def _opening(self, order: Order, account: Account) -> int:
+        """Micro-shares of the order that open a position or add to one."""
+        position = account.positions.get(order.symbol)
+        return order.qty - abs(int(reducing(order.signed, position.qty if position else 0)))
+
+    def _taken(self, order: Order, opening: int) -> float:
+        """Micro-dollars of room that the opening part takes."""
+        side, rules = 1 if order.side == "buy" else -1, self.rules
+        paid = max(float(worse(order.reference, side, 0.0, rules)), order.reference)
+        return opening * paid + rules.leverage * int(commission(opening, paid, rules))
 
     def _fresh(self, order: Order, ages: Mapping[str, int]) -> Verdict | None:
         age, most = ages.get(order.symbol), self.limits.max_stale_sessions
@@ -87,22 +114,21 @@ class Gate:
         measured = "no bar at all" if age is None else f"last bar {age} sessions ago"
         return Verdict(order, "STALE_DATA", measured, f"{most} (risk.max_stale_sessions)")
 
-    def _economic(self, order: Order, account: Account, gross: float, cash: float, equity: float) -> Verdict:
-        if not 0.0 < order.reference < np.inf or order.qty <= 0:
-            return Verdict(order, "NOT_FINITE", f"{order.qty / UNIT:g} at {order.reference}", "a price and a quantity above 0")
-        position = account.positions.get(order.symbol)
-        held = position.qty if position else 0
-        if order.side == "sell":
-            if order.qty <= held:
-                return Verdict(order)
-            return Verdict(order, "SHORT_NOT_ALLOWED", f"{order.qty / UNIT:g} shares", f"{held / UNIT:g} held")
-        most, reason = allowed(order.qty, held, order.reference, gross, cash, equity, self.rules)
-        if most >= order.qty:
-            return Verdict(order)
-        return Verdict(order, LIMIT_NAMES[int(reason)], *self._measure(int(reason), order, held, gross, cash, equity))
+    def _economic(self, o: Order, opening: int, account: Account, gross: float, room: float, equity: float) -> Verdict:
+        if not 0.0 < o.reference < np.inf or o.qty <= 0:
+            return Verdict(o, "NOT_FINITE", f"{o.qty / UNIT:g} at {o.reference}", "a price and a quantity above 0")
+        position, side = account.positions.get(o.symbol), 1 if o.side == "buy" else -1
+        if not opening:
+            return Verdict(o)
+        held = 0 if opening < o.qty or position is None else abs(position.qty)  # on the side that the order takes
+        most, reason = allowed(opening, held, side, o.reference, gross, room, equity, self.rules)
+        if most >= opening:
+            return Verdict(o)
+        return Verdict(o, LIMIT_NAMES[int(reason)], *self._measure(int(reason), o, opening, held, gross, room, equity))
 
-    def _measure(self, reason: int, o: Order, held: int, gross: float, cash: float, equity: float) -> tuple[str, str]:
-        value, rules = o.qty * o.reference, self.rules
+    def _measure(self, reason: int, o: Order, opening: int, held: int, gross: float, room: float, equity: float
+                 ) -> tuple[str, str]:  # fmt: skip
+        value, rules = opening * o.reference, self.rules
         if reason == MAX_ORDER_NOTIONAL:
             most = min(rules.max_order, rules.max_order_share * equity / UNIT)
             return f"${value / UNIT:,.2f}", f"${most:,.2f} (risk.max_order_notional, risk.max_order_share)"
@@ -111,6 +137,8 @@ class Gate:
         if reason == MAX_GROSS:
             return f"{(gross + value) / equity:.2%}", f"{rules.max_gross:.2%} (risk.max_gross)"
         if reason == MIN_CASH:
-            left = (cash - value * (1.0 + rules.slippage + rules.fee)) / equity
-            return f"{left:.2%} left", f"{rules.min_cash:.2%} (risk.min_cash)"
+            return f"{(room - self._taken(o, opening)) / equity:.2%} left", f"{rules.min_cash:.2%} (risk.min_cash)"
+        if reason == SHORT_NOT_ALLOWED:
+            owned = o.qty - opening
+            return f"{o.qty / UNIT:g} shares", f"{owned / UNIT:g} held (risk.allow_short)"
         return f"equity {equity / UNIT:g}", "an equity above 0"

@@ -19,8 +19,9 @@ import pandas as pd
 from toolkit.data.interrupts import deferred_interrupts
 from toolkit.data.locks import take_lock
 from toolkit.errors import LedgerError, LedgerLocked, LedgerMismatch
-from toolkit.execution.orders import Account, Event, Intent, Order, Position, micro_cash
-from toolkit.execution.schema import NEXT, SCHEMA, SCHEMA_VERSION, nan, null, text, time_of
+from toolkit.execution import schema
+from toolkit.execution.orders import Account, Event, Intent, Order, Outcome, Position, micro_cash
+from toolkit.execution.schema import NEXT, nan, null, text, time_of
 from toolkit.kernels.account import UNIT
 
 log = logging.getLogger(__name__)
@@ -115,23 +116,27 @@ class Ledger:
     def account(self) -> Account:
         """Cash, positions and accepted orders as of the last settled session."""
         name, mode, cash, session = self._db.execute("SELECT name, mode, cash, session FROM account").fetchone()
-        rows = self._db.execute("SELECT symbol, qty, entry, mark, score, seen FROM positions ORDER BY rowid")
-        positions = {s: Position(s, qty, nan(e), nan(m), nan(score), time_of(seen)) for s, qty, e, m, score, seen in rows}
-        return Account(name, mode, cash, positions, time_of(session), tuple(self.orders_in("ACCEPTED")))
+        rows = self._db.execute("SELECT symbol, qty, entry, mark, score, seen, peak, out FROM positions ORDER BY rowid")
+        positions = {
+            s: Position(s, qty, nan(e), nan(m), nan(score), time_of(seen), nan(peak), bool(out))
+            for s, qty, e, m, score, seen, peak, out in rows
+        }
+        waiting = self.orders_in("ACCEPTED", "PARTIAL")
+        return Account(name, mode, cash, positions, time_of(session), tuple(waiting))
 
     @property
     def opening_cash(self) -> float:
         """Dollars of the first transfer."""
         return self._db.execute("SELECT cash FROM events WHERE id = 'transfer:0'").fetchone()[0] / UNIT
 
-    def orders_in(self, status: str, cycle: str | None = None) -> list[Order]:
-        """Orders in one state, oldest first; `qty` is what still waits."""
+    def orders_in(self, *states: str, cycle: str | None = None) -> list[Order]:
+        """Orders in these states, oldest first; `qty` is what still waits."""
         rows = self._db.execute(
-            "SELECT id, cycle, symbol, side, rest, reference, wanted, cut_by FROM intents WHERE status = ?"
-            " AND (? IS NULL OR cycle = ?) ORDER BY rowid",
-            (status, cycle, cycle),
+            "SELECT id, cycle, symbol, side, rest, reference, wanted, cut_by, kind, level, day FROM intents"
+            f" WHERE status IN ({','.join('?' * len(states))}) AND (? IS NULL OR cycle = ?) ORDER BY rowid",
+            (*states, cycle, cycle),
         )
-        return [Order(*row) for row in rows]
+        return [Order(*(*row, nan(level), bool(day))) for *row, level, day in rows]
 
     def status(self, order: str) -> str | None:
         """State of an order, None if it was never planned."""
@@ -147,23 +152,23 @@ class Ledger:
 
     # ------------------------------------------------------------------------------------------------- what is written
     def settle(self, session: pd.Timestamp, events: Iterable[Event], positions: Iterable[Position],
-               orders: Iterable[tuple[str, str, int]]) -> None:  # fmt: skip
-        """Books what happened up to `session`: events, the state of positions, and (order, status, rest) of orders."""
+               orders: Iterable[Outcome]) -> None:  # fmt: skip
+        """Books what happened up to `session`: events, the state of positions, and what became of orders."""
         with self.transaction() as db:
-            rows = [(e.id, e.session, e.kind, e.symbol, e.order, e.qty, e.cash, e.fee, e.price) for e in events]
+            rows = [
+                (e.id, e.session, e.kind, e.symbol, e.order, e.qty, e.cash, e.fee, e.price, e.slip, e.reason) for e in events
+            ]
             db.executemany(
-                "INSERT INTO events(id, session, kind, symbol, order_id, qty, cash, fee, price) VALUES (?,?,?,?,?,?,?,?,?)",
+                "INSERT INTO events(id, session, kind, symbol, order_id, qty, cash, fee, price, slip, reason)"
+                " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
                 rows,
             )
             db.execute("UPDATE account SET cash = cash + ?", (sum(row[6] for row in rows),))
-            db.executemany(
-                "INSERT INTO positions VALUES (?,?,?,?,?,?) ON CONFLICT(symbol) DO UPDATE SET qty=excluded.qty,"
-                " entry=excluded.entry, mark=excluded.mark, score=excluded.score, seen=excluded.seen",
-                [(p.symbol, p.qty, null(p.entry), null(p.mark), null(p.score), text(p.seen)) for p in positions],
-            )
-            for order, status, rest in orders:
-                db.execute("UPDATE intents SET rest = ? WHERE id = ?", (rest, order))
-                self._move(db, order, status, text(session) or "")
+            db.executemany(schema.KEEP_POSITION, map(schema.position_row, positions))
+            for o in orders:
+                db.execute("UPDATE intents SET rest = ?, reason = ? WHERE id = ?", (o.rest, o.why, o.order))
+                if o.status:
+                    self._move(db, o.order, o.status, f"{text(session)} {o.why}".strip())
             db.execute("UPDATE account SET session = ?", (text(session),))
 
     def plan(self, key: str, session: pd.Timestamp, bars: str, intents: Sequence[Intent], scores: Mapping[str, float],
@@ -173,12 +178,13 @@ class Ledger:
             db.execute("INSERT INTO cycles VALUES (?,?,?,?,NULL)", (key, text(session), bars, "planned"))
             for i in intents:
                 o = i.order
-                row = (o.id, key, o.symbol, o.side, o.qty, o.reference, o.wanted, o.limit, "", o.qty, i.reason)
-                db.execute("INSERT INTO intents VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)
+                kind = (o.kind, null(o.level), int(o.day))
+                row = (o.id, key, o.symbol, o.side, o.qty, o.reference, o.wanted, o.limit, "", o.qty, i.reason, *kind)
+                db.execute("INSERT INTO intents VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", row)
                 self._move(db, o.id, i.status, i.reason)
             for order in superseded:
                 self._move(db, order, "CANCELED", key)
-            db.executemany("UPDATE positions SET score = ? WHERE symbol = ?", [(v, s) for s, v in scores.items()])
+            db.executemany("UPDATE positions SET score = ?, out = 0 WHERE symbol = ?", [(v, s) for s, v in scores.items()])
             for i in intents:
                 if i.status == "DENIED":
                     self._forget(db, i.order.id)
@@ -263,16 +269,20 @@ def _open_writer(path: Path, account: str, mode: str, start: int, lock: int) -> 
     try:
         db.execute("BEGIN IMMEDIATE")
         if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            for statement in SCHEMA.split(";"):
+            for statement in schema.SCHEMA.split(";"):
                 db.execute(statement)
-            db.execute("INSERT INTO account VALUES (?,?,?,0,?,NULL)", (account, mode, SCHEMA_VERSION, start))
+            db.execute("INSERT INTO account VALUES (?,?,?,0,?,NULL)", (account, mode, schema.VERSION, start))
             db.execute(
                 "INSERT INTO events(id, session, kind, qty, cash, fee) VALUES ('transfer:0','','transfer',0,?,0)",
                 (start,),
             )
         found = db.execute("SELECT name, mode, version FROM account").fetchone()
-        if found != (account, mode, SCHEMA_VERSION):
-            theirs, ours = (f"account {n!r}, mode {m!r}, version {v}" for n, m, v in (found, (account, mode, SCHEMA_VERSION)))
+        while found[:2] == (account, mode) and found[2] in schema.UPGRADES:
+            for statement in schema.UPGRADES[found[2]].split(";"):
+                db.execute(statement)
+            found = db.execute("SELECT name, mode, version FROM account").fetchone()
+        if found != (account, mode, schema.VERSION):
+            theirs, ours = (f"account {n!r}, mode {m!r}, version {v}" for n, m, v in (found, (account, mode, schema.VERSION)))
             raise LedgerMismatch(f"{path} is of {theirs}, asked for {ours}", "name the matching account, or another folder")
         db.execute("UPDATE account SET epoch = epoch + 1")
         (epoch,) = db.execute("SELECT epoch FROM account").fetchone()

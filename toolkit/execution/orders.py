@@ -9,6 +9,7 @@ import base64
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from html import escape
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -40,7 +41,7 @@ def micro_cash(cash: float) -> int:
 
 @dataclass(frozen=True)
 class Order:
-    """A market order for the next open."""
+    """An order for the next bar, or for later ones while it waits."""
 
     id: str
     cycle: str
@@ -50,6 +51,14 @@ class Order:
     reference: float  # dollars: the close at which it was decided
     wanted: int = 0  # micro-shares before the economic limits
     limit: str = ""  # the limit that cut it, "" if none did
+    kind: str = "market"  # or "limit", "stop"
+    level: float = float("nan")  # dollars a share at which a limit or stop trades
+    day: bool = False  # whether it dies with the next bar
+
+    @property
+    def signed(self) -> int:
+        """Micro-shares, negative for a sale."""
+        return self.qty if self.side == "buy" else -self.qty
 
     @property
     def notional(self) -> float:
@@ -58,12 +67,13 @@ class Order:
 
     def __str__(self) -> str:
         cut = f" (cut from {self.wanted / UNIT:,g} by {self.limit})" if self.limit else ""
-        return f"{self.side} {self.qty / UNIT:,g} {self.symbol} at the next open, ${self.notional:,.2f}{cut}"
+        when = "at the next open" if self.kind == "market" else f"{self.kind} {self.level:,.2f}{' for a day' * self.day}"
+        return f"{self.side} {self.qty / UNIT:,g} {self.symbol} {when}, ${self.notional:,.2f}{cut}"
 
 
 @dataclass(frozen=True)
 class Fill:
-    """Shares that changed hands."""
+    """Shares that changed hands; `order` is empty where an exit inside the bar traded, `reason` says which."""
 
     id: str
     order: str
@@ -72,6 +82,7 @@ class Fill:
     qty: int  # micro-shares, negative for a sale
     price: float  # dollars a share, slippage included
     fee: int  # micro-dollars
+    reason: str = "FILLED"
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,8 @@ class Position:
     mark: float = float("nan")  # last price, dollars a share
     score: float = 0.0
     seen: pd.Timestamp | None = None  # last session of which a price or an action was booked
+    peak: float = float("nan")  # best price since the entry, dollars a share
+    out: bool = False  # left by a stop or target: it stays out until its score changes
 
     @property
     def value(self) -> int:
@@ -125,7 +138,10 @@ class Account:
 
 @dataclass(frozen=True)
 class Event:
-    """One change of the account: kind is transfer, fill, dividend or split; qty and cash are signed micro-units."""
+    """One change of the account; qty and cash are signed micro-units, slip the micro-dollars lost to slippage.
+
+    kind is transfer, fill, dividend, split, borrow or interest; `reason` of a fill says what made it.
+    """
 
     id: str
     session: str
@@ -136,6 +152,17 @@ class Event:
     cash: int
     fee: int = 0
     price: float | None = None
+    slip: int = 0
+    reason: str = ""
+
+
+class Outcome(NamedTuple):
+    """What became of an order that waited: what still waits of it, and why it ended or waits."""
+
+    order: str
+    status: str  # its next state; empty: the one it has
+    rest: int  # micro-shares
+    why: str = ""
 
 
 @dataclass(frozen=True)

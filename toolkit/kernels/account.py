@@ -13,22 +13,34 @@ from toolkit.kernels.jit import EXACT, compiled, inline
 UNIT = 1_000_000
 LARGEST = 2.0**62  # micro-shares: beyond it a quantity would overflow
 
+MARKET, LIMIT, STOP = 0, 1, 2  # kinds of orders
+
 # Reasons of records: shares or cash that moved,
-FILLED, CUT, DIVIDEND, SPLIT = 0, 1, 2, 3
-# and limits that cut an order (economic limits, also called by the gate).
+FILLED, CUT, DIVIDEND, SPLIT, PARTIAL, STOPPED, TRAILED, TARGET, BORROW, INTEREST = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+# limits that cut an order when it was decided (economic limits, also called by the gate),
 WITHIN, NOT_FINITE, MAX_ORDER_NOTIONAL, MAX_POSITION, MAX_GROSS, MIN_CASH, SHORT_NOT_ALLOWED = 0, 10, 11, 12, 13, 14, 15
+# and why an order waits, or ended without a fill.
+WAITING, HALTED, UNREACHED, VOLUME, REPLACED, EXITED, SPLIT_AWAY = 0, 20, 21, 22, 23, 24, 25
 
 account_t = np.dtype(
-    [("cash", "i8"), ("waiting", "i8"), ("orders", "i8"), ("records", "i8"), ("long", "f8"), ("equity", "f8")],
+    [("cash", "i8"), ("waiting", "i8"), ("held", "i8"), ("orders", "i8"), ("placed", "i8"), ("records", "i8"), ("fills", "i8"),
+     ("fees", "i8"), ("long", "f8"), ("short", "f8"), ("equity", "f8"), ("traded", "f8")],
     align=True,
-)
+)  # fmt: skip
 position_t = np.dtype(
-    [("qty", "i8"), ("entry", "f8"), ("mark", "f8"), ("score", "f8"), ("wanted", "i8"), ("limit", "i8")], align=True
-)
-order_t = np.dtype([("id", "i8"), ("rest", "i8")], align=True)
+    [("qty", "i8"), ("taken", "i8"), ("wanted", "i8"), ("fresh", "i8"), ("out", "i8"), ("entry", "f8"), ("peak", "f8"),
+     ("mark", "f8"), ("score", "f8")],
+    align=True,
+)  # fmt: skip
+order_t = np.dtype([("id", "i8"), ("rest", "i8"), ("kind", "i8"), ("day", "i8"), ("why", "i8"), ("level", "f8")], align=True)
 record_t = np.dtype(
     [("bar", "i8"), ("symbol", "i8"), ("order", "i8"), ("reason", "i8"), ("qty", "i8"), ("cash", "i8"), ("fee", "i8"),
-     ("price", "f8")],
+     ("slip", "i8"), ("price", "f8")],
+    align=True,
+)  # fmt: skip
+placed_t = np.dtype(
+    [("bar", "i8"), ("symbol", "i8"), ("id", "i8"), ("qty", "i8"), ("wanted", "i8"), ("limit", "i8"), ("kind", "i8"),
+     ("day", "i8"), ("level", "f8"), ("mark", "f8")],
     align=True,
 )  # fmt: skip
 action_t = np.dtype([("bar", "i8"), ("symbol", "i8"), ("split", "f8"), ("dividend", "f8")], align=True)
@@ -45,35 +57,51 @@ class Prices(NamedTuple):
 
 
 class Book(NamedTuple):
-    """The state of an account, changed in place by the acts."""
+    """The state of an account, changed in place by the acts, and its log: `placed` and `records`."""
 
     account: np.ndarray  # (1,)
     positions: np.ndarray  # (n_symbols,)
-    orders: np.ndarray  # (n_symbols, slots); slot 0 belongs to `decide`
-    records: np.ndarray  # as long as wanted; account.records counts on beyond its end
+    orders: np.ndarray  # (n_symbols, slots) that wait; slot 0 belongs to `decide`
+    placed: np.ndarray  # what was decided: orders, and wishes that the limits cut to nothing (id 0)
+    records: np.ndarray  # what moved cash or shares, and how orders ended; account.records counts on beyond the end
 
 
 class Rules(NamedTuple):
-    """Costs, lot, policy and economic limits; the defaults are a world without friction."""
+    """Costs, exits, policy and economic limits; the defaults are a world without friction, long only, without margin."""
 
     per_share: float = 0.0  # dollars a share
-    minimum: float = 0.0  # dollars an order, floor under per_share
+    minimum: float = 0.0  # dollars a fill, floor under per_share
+    per_order: float = 0.0  # dollars a fill
     fee: float = 0.0  # fraction of the notional
     slippage: float = 0.0  # fraction of the price, always against us
+    half_spread: float = 0.0  # dollars a share, always against us
+    impact: float = 0.0  # fraction of the price if we were all of a bar's volume, times the square of our share of it
+    volume_share: float = np.inf  # fraction of a bar's volume that may be ours; inf: no cap
+    borrow: float = 0.0  # fraction of a short position's value a bar
+    interest: float = 0.0  # fraction of negative cash a bar
+    leverage: float = 1.0  # gross exposure that the money carries, in equities; 1: cash stays at or above 0
+    short: bool = False  # whether sales beyond what is held are allowed
     lot: int = 1  # micro-shares: 1 fractional, UNIT whole shares
+    stop_loss: float = np.inf  # fraction of the entry price; inf: off
+    take_profit: float = np.inf  # fraction of the entry price
+    trailing: float = np.inf  # fraction of the best price since the entry
+    kind: int = MARKET  # of orders that open or add to a position
+    offset: float = 0.0  # fraction of the close by which a limit lies on its near side, a stop on its far side
+    day: bool = False  # whether they die at the end of their bar
+    size: float = 1.0  # weight of a weight of 1
     band: float = np.inf  # drift of a weight that triggers a trade; inf: only a changed score does, 0: every bar
-    max_order: float = np.inf  # dollars of one purchase
-    max_order_share: float = np.inf  # fraction of equity of one purchase
+    max_order: float = np.inf  # dollars of the part of an order that opens or adds
+    max_order_share: float = np.inf  # fraction of equity of the same
     max_position: float = np.inf  # fraction of equity in one symbol
-    max_gross: float = np.inf  # fraction of equity in all symbols
-    min_cash: float = 0.0  # fraction of equity that stays cash
+    max_gross: float = np.inf  # fraction of equity in all symbols, long and short
+    min_cash: float = 0.0  # fraction of equity that orders must leave free; -inf: cut at the fill alone
 
 
-def new_book(n_symbols: int, cash: float, records: int = 0) -> Book:
-    """An account of `cash` dollars without positions; room for `records` records."""
+def new_book(n_symbols: int, cash: float, records: int = 0, slots: int = 1, placed: int = 0) -> Book:
+    """An account of `cash` dollars without positions; room for `records` and `placed` rows of its log."""
     book = Book(
-        np.zeros(1, account_t), np.zeros(n_symbols, position_t), np.zeros((n_symbols, 1), order_t),
-        np.zeros(records, record_t),
+        np.zeros(1, account_t), np.zeros(n_symbols, position_t), np.zeros((n_symbols, slots), order_t),
+        np.zeros(placed, placed_t), np.zeros(records, record_t),
     )  # fmt: skip
     book.account["cash"] = book.account["equity"] = round(cash * UNIT)
     book.positions["mark"] = np.nan
@@ -93,25 +121,53 @@ def lots(x, lot):
 
 
 @inline
-def worse(price, side, rules):
-    return price * (1.0 + side * rules.slippage)
+def sign(x):
+    return np.int64(x > 0) - np.int64(x < 0)
+
+
+@inline
+def reducing(rest, qty):
+    """The part of `rest` signed micro-shares that closes a position of `qty`; 0 where they have one direction."""
+    if rest > 0 and qty < 0:
+        return min(rest, -qty)
+    return max(rest, -qty) if rest < 0 and qty > 0 else np.int64(0)
+
+
+@inline
+def worse(price, side, share, rules):
+    """What is paid (side 1) or received (-1) a share; `share`: our part of the bar's volume."""
+    moved = rules.slippage + rules.impact * share * share if rules.impact > 0.0 else rules.slippage
+    return price * (1.0 + side * moved) + side * rules.half_spread
 
 
 @inline
 def commission(shares, price, rules):
     """Micro-dollars for `shares` micro-shares at `price`."""
     by_share, floor = rules.per_share * shares, rules.minimum * UNIT
-    return micro((by_share if by_share > floor else floor) + rules.fee * (shares * price))
+    return micro((by_share if by_share > floor else floor) + rules.fee * (shares * price) + rules.per_order * UNIT)
+
+
+@inline
+def free(account, rules):
+    """Micro-dollars that may still be put at risk at the last marks; long only and without margin the cash, exactly."""
+    return rules.leverage * (account.cash + account.long - account.short) - account.long - account.short
 
 
 @inline
 def affordable(room, price, rules):
     """Most lots whose price and commission fit into `room` micro-dollars: max(a, b) fits when a and b both do."""
-    unit = price * (1.0 + rules.fee)
-    some = room / (unit + rules.per_share)
+    lever = rules.leverage  # a dollar of commission takes this much room
+    left = room - lever * rules.per_order * UNIT
+    unit = price * (1.0 + lever * rules.fee)
+    some = left / (unit + lever * rules.per_share)
     if rules.minimum > 0.0:
-        some = min(some, (room - rules.minimum * UNIT) / unit)
-    return lots(some, rules.lot) if some > 0.0 else np.int64(0)
+        some = min(some, (left - lever * rules.minimum * UNIT) / unit)
+    if not some > 0.0:
+        return np.int64(0)
+    most = lots(min(some, LARGEST), rules.lot)
+    if most > 0 and micro(most * price) + lever * commission(most, price, rules) > room:  # both were rounded up
+        most -= rules.lot
+    return most
 
 
 @inline
@@ -122,20 +178,33 @@ def room_for(most, room, lot):
     return lots(room, lot) if room > 0.0 else np.int64(0)
 
 
-@compiled(**EXACT)
-def allowed(wanted, held, price, gross, cash, equity, rules):
-    """Micro-shares of a purchase that the limits carry, and the limit that cut it (WITHIN if none did).
+@inline
+def limited(rules):
+    """Whether any limit can cut an order when it is decided."""
+    return not (
+        rules.max_order == np.inf and rules.max_order_share == np.inf and rules.max_position == np.inf
+        and rules.max_gross == np.inf and rules.min_cash == -np.inf
+    )  # fmt: skip
 
-    wanted, held: micro-shares of the symbol; price: dollars a share; gross, cash, equity: micro-dollars as planned so far.
-    Every comparison fails closed: what cannot be compared is not bought.
+
+@compiled(**EXACT)
+def allowed(wanted, held, side, price, gross, room, equity, rules):
+    """Micro-shares of an opening order that the limits carry, and the limit that cut it (WITHIN if none did).
+
+    wanted: micro-shares that open or add; held: those already on that side; side: 1 to buy, -1 to sell short; price: dollars a
+    share; gross, room, equity: micro-dollars as planned so far.  Every comparison fails closed: what cannot be compared is not
+    traded.
     """
     if not (0.0 < price < np.inf and 0.0 < equity < np.inf):
         return np.int64(0), NOT_FINITE
+    if side < 0 and not rules.short:
+        return np.int64(0), SHORT_NOT_ALLOWED
     largest = min(rules.max_order * UNIT, rules.max_order_share * equity) / price
     position = rules.max_position * equity / price - held
     others = (rules.max_gross * equity - gross) / price
-    payable = affordable(cash - rules.min_cash * equity, worse(price, 1.0, rules), rules)
-    most, reason, rooms = wanted, WITHIN, (largest, position, others, np.float64(payable))
+    paid = max(worse(price, side, 0.0, rules), price)
+    payable = LARGEST if rules.min_cash == -np.inf else np.float64(affordable(room - rules.min_cash * equity, paid, rules))
+    most, reason, rooms = wanted, WITHIN, (largest, position, others, payable)
     for i in range(4):  # in the order of the codes
         if not (most <= rooms[i]):
             most, reason = room_for(most, rooms[i], rules.lot), MAX_ORDER_NOTIONAL + i

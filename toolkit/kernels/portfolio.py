@@ -1,188 +1,212 @@
-"""One bar of a cash account: actions, settle, mark, decide.  Arrays in, arrays changed in place.
+"""One bar of a cash account: actions, settle, exits, mark, decide.  Arrays in, arrays changed in place.
 
-Arrays of bars, scores and weights are (n_symbols, n_bars); `t` is the bar.  No fastmath: a contracted multiply-add would
-round differently in a backtest and at the paper broker.
+Arrays of bars, scores and weights are (n_symbols, n_bars); `t` is the bar, `n` the symbol.  No fastmath: a contracted
+multiply-add would round differently in a backtest and at the paper broker.
 """
 
 import numpy as np
 
 from toolkit.kernels.account import (
-    CUT,
+    BORROW,
     DIVIDEND,
-    FILLED,
+    INTEREST,
     LARGEST,
+    LIMIT,
+    MARKET,
     NOT_FINITE,
+    REPLACED,
     SHORT_NOT_ALLOWED,
     SPLIT,
+    SPLIT_AWAY,
     WITHIN,
-    affordable,
     allowed,
     commission,
+    free,
+    limited,
     lots,
     micro,
+    reducing,
+    sign,
     worse,
 )  # fmt: skip
 from toolkit.kernels.jit import EXACT, compiled, inline
+from toolkit.kernels.orders import end, exits, record, settle
 
 
-# --------------------------------------------------------------------------------------------- what moves, and its trace
+# ----------------------------------------------------------------------------------------------------------- 1. actions
 @inline
-def record(t, n, order, reason, qty, cash, fee, price, book):
-    """Moves `qty` micro-shares and `cash` micro-dollars (net of `fee`) and writes it down: nothing else touches either."""
+def accrue(t, book, rules):
+    """What borrowed shares and borrowed money cost since the last close."""
     account = book.account[0]
-    account.cash += cash
-    book.positions[n].qty += qty
-    i = account.records
-    account.records += 1
-    if i < book.records.size:
-        r = book.records[i]
-        r.bar, r.symbol, r.order, r.reason, r.qty, r.cash, r.fee, r.price = t, n, order, reason, qty, cash, fee, price
+    if rules.interest > 0.0 and account.cash < 0:
+        record(t, -1, 0, INTEREST, 0, micro(account.cash * rules.interest), 0, 0, rules.interest, book)
+    if rules.borrow > 0.0 and account.short > 0.0:
+        for n in range(book.positions.size):
+            p = book.positions[n]
+            if p.qty < 0:
+                record(t, n, 0, BORROW, 0, micro(p.qty * p.mark * rules.borrow), 0, 0, rules.borrow, book)
 
 
-@inline
-def fill(t, n, qty, price, order, reason, book, rules):
-    """Books a trade of `qty` signed micro-shares at `price`, commission included."""
-    p = book.positions[n]
-    fee = commission(abs(qty), price, rules)
-    before, after = p.qty, p.qty + qty
-    if before == 0:
-        p.entry = price
-    elif after > before:
-        p.entry += (price - p.entry) * (qty / after)  # average price of what is held
-    record(t, n, order, reason, qty, -micro(qty * price) - fee, fee, price, book)
-
-
-@inline
-def place(n, qty, book):
-    """Puts a market order for the next open into slot 0 of symbol n, or empties it when qty is 0."""
-    account, o = book.account[0], book.orders[n, 0]
-    account.waiting += np.int64(qty != 0) - np.int64(o.rest != 0)
-    o.rest = qty
-    if qty != 0:
-        account.orders += 1
-        o.id = account.orders
-
-
-# ------------------------------------------------------------------------------------------------------- the four acts
 @inline
 def act(t, n, split, dividend, book, rules):
-    """1. A dividend on the shares of the previous close, then the split of shares, prices and waiting orders."""
-    account, p = book.account[0], book.positions[n]
+    """A dividend on the shares of the previous close (shorts pay), then the split of shares, prices and waiting orders."""
+    p = book.positions[n]
     if p.qty != 0 and dividend != 0.0:
-        record(t, n, 0, DIVIDEND, 0, micro(p.qty * dividend), 0, dividend, book)
+        record(t, n, 0, DIVIDEND, 0, micro(p.qty * dividend), 0, 0, dividend, book)
     if split == 1.0:
         return
-    p.mark, p.entry = p.mark / split, p.entry / split
+    p.mark, p.entry, p.peak = p.mark / split, p.entry / split, p.peak / split
     if p.qty != 0:
         exact = p.qty * split
         kept = micro(exact) if rules.lot == 1 else lots(exact, rules.lot)
         in_lieu = micro((exact - kept) * p.mark) if rules.lot != 1 else np.int64(0)
-        record(t, n, 0, SPLIT, kept - p.qty, in_lieu, 0, split, book)
-    o = book.orders[n, 0]
-    if o.rest != 0:
-        o.rest = lots(o.rest * split, rules.lot)
-        account.waiting -= np.int64(o.rest == 0)
+        book.account[0].held -= np.int64(kept == 0)
+        record(t, n, 0, SPLIT, kept - p.qty, in_lieu, 0, 0, split, book)
+    for k in range(book.orders.shape[1]):
+        o = book.orders[n, k]
+        if o.rest != 0:
+            rest = lots(o.rest * split, rules.lot)
+            o.level /= split
+            if rest == 0:
+                end(t, n, k, SPLIT_AWAY, book)
+            o.rest = rest
 
 
-@inline
-def settle(t, prices, book, rules):
-    """2. Fills waiting orders at the open: first the sales, then the purchases, each in the order of symbols.
-
-    A symbol without a price does not trade, its order waits.  What the cash does not carry is cut.
-    """
-    account = book.account[0]
-    if account.waiting == 0:
-        return
-    for side in (-1, 1):
-        for n in range(book.positions.size):
-            o, p = book.orders[n, 0], book.positions[n]
-            price = worse(prices.open[n, t], side, rules)
-            if o.rest * side <= 0 or not (price > 0.0):
-                continue
-            size, reason = side * o.rest, FILLED
-            most = p.qty if side < 0 else affordable(np.float64(account.cash), price, rules)
-            if size > most:
-                size, reason = most, CUT
-            if size > 0:
-                fill(t, n, side * size, price, o.id, reason, book, rules)
-            elif reason == CUT:
-                record(t, n, o.id, CUT, 0, 0, 0, price, book)
-            o.rest = 0
-            account.waiting -= 1
-
-
+# -------------------------------------------------------------------------------------------------------------- 4. mark
 @inline
 def mark(t, prices, book):
-    """3. Values at the close, a halted symbol at its last price.  Sums of whole numbers below 2**53 are exact."""
-    account, long = book.account[0], 0.0
+    """Values at the close, a halted symbol at its last price.  Sums of whole numbers below 2**53 are exact."""
+    account = book.account[0]
+    long = short = 0.0
     for n in range(book.positions.size):
         p = book.positions[n]
+        p.taken = p.fresh = 0
         close = prices.close[n, t]
         if close == close:
             p.mark = close
-        if p.qty != 0:
+        if p.qty > 0:
             long += np.rint(p.qty * p.mark)
-    account.long = long
-    account.equity = account.cash + long
+        elif p.qty < 0:
+            short -= np.rint(p.qty * p.mark)
+    account.long, account.short = long, short
+    account.equity = account.cash + long - short
 
 
+# ------------------------------------------------------------------------------------------------------------ 5. decide
 @inline
 def asks(p, score, weight, equity, rules):
-    """Whether the policy trades now: a changed score, or a drift beyond the band.  NaN is no opinion."""
-    if score != score or weight != weight or not (p.mark > 0.0 and 0.0 < equity < np.inf):
+    """Whether the policy trades now: a changed score, or a drift beyond the band.  An unknown score is no opinion."""
+    if not (score >= -1.0) or weight != weight or not (p.mark > 0.0 and 0.0 < equity < np.inf):
         return False
     if score != p.score:
         return True
-    return rules.band < np.inf and abs(p.qty * p.mark - weight * equity) > rules.band * equity
+    return rules.band < np.inf and p.out == 0 and abs(p.qty * p.mark - weight * equity) > rules.band * equity
+
+
+@inline
+def wish(p, weight, equity, rules):
+    """Micro-shares to the target `weight * equity`, and the limit that forbids it (WITHIN if none does)."""
+    target = weight * equity / p.mark
+    if not abs(target) < LARGEST:
+        return np.int64(0), NOT_FINITE
+    if target < 0.0 and not rules.short:
+        return -p.qty, SHORT_NOT_ALLOWED
+    return lots(target, rules.lot) - p.qty, WITHIN
+
+
+@inline
+def place(t, n, qty, wanted, limit, book, rules):
+    """Puts an order of `qty` into slot 0 in place of what waits there; writes down what was wanted, and what cut it."""
+    account, p, o = book.account[0], book.positions[n], book.orders[n, 0]
+    if o.rest != 0:
+        end(t, n, 0, REPLACED, book)
+    if qty == 0 and limit == WITHIN:
+        return
+    kind, level = MARKET, np.nan
+    if rules.kind != MARKET and reducing(qty, p.qty) == 0:  # what closes a position does not wait for a price
+        kind, ahead = rules.kind, np.float64(sign(qty)) * rules.offset
+        level = p.mark * (1.0 - ahead) if kind == LIMIT else p.mark * (1.0 + ahead)
+    if qty != 0:
+        account.orders += 1
+        account.waiting += 1
+        o.id, o.rest, o.kind, o.day, o.why, o.level = account.orders, qty, kind, np.int64(rules.day), 0, level
+    i = account.placed
+    account.placed += 1
+    if i < book.placed.size:
+        w = book.placed[i]
+        w.bar, w.symbol, w.id, w.qty, w.wanted, w.limit = t, n, account.orders if qty != 0 else 0, qty, wanted, limit
+        w.kind, w.day, w.level, w.mark = kind, np.int64(rules.day), level, p.mark
+
+
+@inline
+def choose(t, scores, weights, book, rules):
+    """5. Orders from this close to the targets, within the limits; they wait for the next bar.
+
+    What reduces a position is never limited and makes room first.
+    """
+    account = book.account[0]
+    equity, gross, room = account.equity, account.long + account.short, free(account, rules)
+    bounded, asked = limited(rules), np.int64(0)
+    for n in range(book.positions.size):
+        p, o = book.positions[n], book.orders[n, 0]
+        weight = weights[n, t] * rules.size
+        p.wanted = 0
+        if asks(p, scores[n, t], weight, equity, rules):
+            p.score, p.out = scores[n, t], 0
+            p.wanted, limit = wish(p, weight, equity, rules)
+            closing = reducing(p.wanted, p.qty)
+            if closing == p.wanted or not bounded:
+                place(t, n, p.wanted, p.wanted, limit, book, rules)
+                p.wanted = 0
+            elif o.rest != 0:
+                end(t, n, 0, REPLACED, book)
+            asked += np.int64(p.wanted != 0)
+            value = abs(closing) * p.mark
+            gross, room = gross - value, room + value
+        elif bounded and o.rest != 0:  # an order that waits has its place
+            closing = reducing(o.rest, p.qty)
+            value = (abs(o.rest - closing) - abs(closing)) * p.mark
+            gross, room = gross + value, room - value
+    if asked == 0:
+        return
+    for n in range(book.positions.size):
+        p = book.positions[n]
+        if p.wanted == 0:
+            continue
+        closing = reducing(p.wanted, p.qty)
+        opening, side = abs(p.wanted - closing), sign(p.wanted)
+        size, limit = allowed(opening, abs(p.qty + closing), side, p.mark, gross, room, equity, rules)
+        place(t, n, closing + side * size, p.wanted, limit, book, rules)
+        price = max(worse(p.mark, side, 0.0, rules), p.mark)
+        if size > 0:
+            gross, room = gross + size * p.mark, room - size * price - rules.leverage * commission(size, price, rules)
 
 
 @compiled(**EXACT)
 def decide(t, scores, weights, book, rules):
-    """4. Orders from this close to the targets `weight * equity`, within the limits; they wait for the next open.
-
-    Sales go first and are never limited, since each reduces a position.  `wanted` keeps what was asked for before the
-    limits, `limit` the one that cut it.
-    """
-    account = book.account[0]
-    equity, gross, cash = account.equity, account.long, np.float64(account.cash)
-    for n in range(book.positions.size):
-        p, o = book.positions[n], book.orders[n, 0]
-        p.wanted, p.limit = 0, WITHIN
-        weight = weights[n, t]
-        if asks(p, scores[n, t], weight, equity, rules):
-            p.score = scores[n, t]
-            target = max(weight, 0.0) * equity / p.mark
-            if weight < 0.0:
-                p.limit = SHORT_NOT_ALLOWED
-            if target < LARGEST:
-                p.wanted = max(lots(target, rules.lot), 0) - p.qty
-            else:
-                p.limit = NOT_FINITE
-            place(n, min(p.wanted, 0), book)
-            if p.limit != WITHIN:
-                record(t, n, 0, p.limit, 0, 0, 0, p.mark, book)
-        value = o.rest * p.mark if o.rest != 0 else 0.0  # sales placed here, and orders that wait since earlier
-        gross, cash = gross + value, cash - value
-    for n in range(book.positions.size):
-        p = book.positions[n]
-        if p.wanted <= 0:
-            continue
-        size, p.limit = allowed(p.wanted, p.qty, p.mark, gross, cash, equity, rules)
-        place(n, size, book)
-        if p.limit != WITHIN:
-            record(t, n, 0, p.limit, 0, 0, 0, p.mark, book)
-        price = worse(p.mark, 1.0, rules)
-        gross, cash = gross + size * p.mark, cash - size * price - commission(size, price, rules) * np.int64(size > 0)
+    """`choose`, for a caller that turns one bar at a time."""
+    choose(t, scores, weights, book, rules)
 
 
-# ------------------------------------------------------------------------------------------------------------ the loops
+# ------------------------------------------------------------------------------------------------------------- the loop
+@inline
+def step(t, prices, scores, weights, book, rules):
+    """Acts 2 to 5 of bar t."""
+    settle(t, prices, book, rules)
+    exits(t, prices, book, rules)
+    mark(t, prices, book)
+    choose(t, scores, weights, book, rules)
+
+
 @compiled(**EXACT)
 def advance(t, prices, actions, book, rules):
-    """Acts 1 to 3 of bar t; `actions` are those of this bar alone."""
+    """Acts 1 to 4 of bar t; `actions` are those of this bar alone."""
+    accrue(t, book, rules)
     for i in range(actions.size):
         a = actions[i]
         act(t, a.symbol, a.split, a.dividend, book, rules)
     settle(t, prices, book, rules)
+    exits(t, prices, book, rules)
     mark(t, prices, book)
 
 
@@ -193,10 +217,9 @@ def walk(t0, t1, prices, actions, scores, weights, book, rules, equity):
     while i < actions.size and actions[i].bar < t0:
         i += 1
     for t in range(t0, t1):
-        j = i
-        while j < actions.size and actions[j].bar == t:
-            j += 1
-        advance(t, prices, actions[i:j], book, rules)
-        decide(t, scores, weights, book, rules)
+        accrue(t, book, rules)
+        while i < actions.size and actions[i].bar == t:
+            act(t, actions[i].symbol, actions[i].split, actions[i].dividend, book, rules)
+            i += 1
+        step(t, prices, scores, weights, book, rules)
         equity[t] = book.account[0].equity
-        i = j

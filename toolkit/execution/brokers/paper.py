@@ -9,13 +9,27 @@ import pandas as pd
 
 from toolkit.data import Bars
 from toolkit.errors import LedgerError
-from toolkit.execution.book import book_symbols, last_seen, owned, positions_of, prices, read_only, to_book
+from toolkit.execution.book import (
+    CASH_FLOWS,
+    REASONS,
+    TRADES,
+    book_symbols,
+    last_seen,
+    owned,
+    positions_of,
+    prices,
+    read_only,
+    to_book,
+)
 from toolkit.execution.ledger import Ledger
-from toolkit.execution.orders import Account, Event, Fill, Order, Position
-from toolkit.kernels.account import CUT, DIVIDEND, FILLED, SPLIT, Rules
+from toolkit.execution.orders import Account, Event, Fill, Order, Outcome, Position
+from toolkit.kernels.account import CUT, EXITED, HALTED, SHORT_NOT_ALLOWED, SPLIT_AWAY, UNREACHED, VOLUME, Book, Rules
 from toolkit.kernels.portfolio import advance
 
-KINDS = {FILLED: "fill", CUT: "fill", DIVIDEND: "dividend", SPLIT: "split"}
+STATES = {
+    CUT: "CUT", SHORT_NOT_ALLOWED: "CUT", SPLIT_AWAY: "CUT", EXITED: "CANCELED",
+    HALTED: "EXPIRED", UNREACHED: "EXPIRED", VOLUME: "EXPIRED",
+}  # fmt: skip
 
 
 class PaperBroker:
@@ -44,9 +58,9 @@ class PaperBroker:
             return []
         self.ledger.settle(bars.index[-1], done.events, done.positions, done.orders)
         return [
-            Fill(e.id, e.order, pd.Timestamp(e.session), e.symbol, e.qty, e.price, e.fee)
+            Fill(e.id, e.order or "", pd.Timestamp(e.session), e.symbol, e.qty, e.price, e.fee, e.reason)
             for e in done.events
-            if e.kind == "fill" and e.qty and e.order and e.symbol and e.price is not None
+            if e.kind == "fill" and e.symbol and e.price is not None
         ]
 
     def after(self, bars: Bars) -> Account:
@@ -55,7 +69,7 @@ class PaperBroker:
         done = settlement(account, bars, self.rules)
         if done is None:
             return account
-        rest = {order: rest for order, status, rest in done.orders if status == "ACCEPTED"}
+        rest = {o.order: o.rest for o in done.orders if o.status in {"", "PARTIAL"}}
         return replace(
             account,
             cash=account.cash + sum(e.cash for e in done.events),
@@ -67,11 +81,11 @@ class PaperBroker:
 
 @dataclass(frozen=True)
 class Settlement:
-    """What the bars since the last settlement did: events, positions, and (order, status, rest) of what waited."""
+    """What the bars since the last settlement did: events, positions, and what became of the orders that waited."""
 
     events: list[Event]
     positions: list[Position]
-    orders: list[tuple[str, str, int]]
+    orders: list[Outcome]
 
 
 def settlement(account: Account, bars: Bars, rules: Rules) -> Settlement | None:
@@ -91,22 +105,35 @@ def settlement(account: Account, bars: Bars, rules: Rules) -> Settlement | None:
     begins = np.array([begin.get(symbol, first) for symbol in symbols])
     market = prices(bars, start, len(symbols), begins, first)
     due = bars.actions[bars.actions["bar"] >= begins[bars.actions["symbol"]]]
-    book = to_book(account, symbols, records=2 * len(symbols) + len(due))
+    slots = len(account.waiting)
+    book = to_book(account, symbols, records=4 * (len(symbols) + slots) + len(due) + 1)
     events: list[Event] = []
-    outcome: dict[str, str] = {}
+    ends: dict[int, int] = {}
     for t in range(start, len(bars)):
         book.account["records"] = 0
         advance(t - start, market, read_only(due[due["bar"] == t]), book, rules)
         for number, r in enumerate(book.records[: book.account[0]["records"]]):
-            events.append(_event(r, symbols, bars.index[t], account.waiting, number))
             if r["order"]:
-                outcome[account.waiting[-1 - r["order"]].id] = "CUT" if r["reason"] == CUT else "FILLED"
-    orders = []
-    for order in account.waiting:
-        rest = int(abs(book.orders[symbols.index(order.symbol), 0]["rest"]))
-        # nothing left without a fill: a reverse split left less than a lot of it
-        orders.append((order.id, outcome.get(order.id, "ACCEPTED" if rest else "CUT"), rest))
-    return Settlement(events, positions_of(book, symbols, account, bars), orders)
+                ends[int(r["order"])] = int(r["reason"])
+            if r["qty"] or r["cash"]:
+                events.append(_event(r, symbols, bars.index[t], account.waiting, number))
+    return Settlement(events, positions_of(book, symbols, account, bars), outcomes(account, book, ends))
+
+
+def outcomes(account: Account, book: Book, ends: dict[int, int]) -> list[Outcome]:
+    """What became of each order that waited; `ends`: the reason of the last record of an order's id."""
+    waits = {int(o["id"]): o for o in book.orders.ravel() if o["rest"]}
+    found = []
+    for i, order in enumerate(account.waiting):
+        reason, waiting = ends.get(-1 - i), waits.get(-1 - i)
+        if waiting is not None:
+            status = "PARTIAL" if reason in TRADES else ""
+            found.append(Outcome(order.id, status, abs(int(waiting["rest"])), REASONS.get(int(waiting["why"]), "")))
+        elif reason in STATES and reason is not None:
+            found.append(Outcome(order.id, STATES[reason], 0, REASONS[reason]))
+        else:
+            found.append(Outcome(order.id, "FILLED", 0))
+    return found
 
 
 def arrears(account: Account, bars: Bars, first: int) -> dict[str, int]:
@@ -125,8 +152,10 @@ def arrears(account: Account, bars: Bars, first: int) -> dict[str, int]:
 
 
 def _event(r: np.void, symbols: tuple[str, ...], session: pd.Timestamp, waiting: tuple[Order, ...], number: int) -> Event:
-    symbol, kind = symbols[r["symbol"]], KINDS[int(r["reason"])]
-    order = waiting[-1 - r["order"]].id if r["order"] else None
-    name, day = f"fill:{order}" if order else f"{kind}:{symbol}:{number}", session.isoformat()
-    amounts = int(r["qty"]), int(r["cash"]), int(r["fee"]), float(r["price"])
-    return Event(f"{name}:{day}", day, kind, symbol, order, *amounts)
+    """A record of the step that moved shares or cash, as an event of the ledger."""
+    reason, symbol = int(r["reason"]), symbols[r["symbol"]] if r["symbol"] >= 0 else None
+    kind = CASH_FLOWS[reason].lower() if reason in CASH_FLOWS else "fill"
+    order, day = waiting[-1 - r["order"]].id if r["order"] else None, session.isoformat()
+    amounts = int(r["qty"]), int(r["cash"]), int(r["fee"]), float(r["price"]), int(r["slip"])
+    name = f"{kind}:{order or symbol or ''}:{number}:{day}"
+    return Event(name, day, kind, symbol, order, *amounts, "" if reason in CASH_FLOWS else REASONS[reason])
