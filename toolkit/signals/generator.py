@@ -11,7 +11,7 @@ import pandas as pd
 from toolkit.data.clock import Clock
 from toolkit.errors import InvalidParameter, StrategyFailed, ToolkitError
 from toolkit.signals.memory import Recent
-from toolkit.signals.panels import panel, same_labels
+from toolkit.signals.panels import labelled, panel, same_labels
 from toolkit.signals.strategies import Running, Strategy, strategy_name
 
 if TYPE_CHECKING:
@@ -61,15 +61,54 @@ class SignalGenerator:
 
 
 def scored(strategy: Scoring, bars: Bars, name: str) -> pd.DataFrame:
-    """The checked scores of a strategy; StrategyFailed if it raised, or scored no bar of any symbol."""
+    """The checked scores of a strategy; StrategyFailed if it raised, or scored no bar of any symbol.
+
+    It names the bar with which a strategy begins to raise, and a symbol for which it raises alone, where these can be found.
+    """
     try:
         scores = strategy(bars)
     except ToolkitError:
         raise
     except Exception as error:  # a strategy is foreign code: a loop goes on, and the cause is kept
-        what = f"{name} raised {type(error).__name__}: {error}"
-        raise StrategyFailed(what, f"call it on these {len(bars)} bars to see where") from error
+        bar, symbol = breaking_bar(strategy, bars), breaking_symbol(strategy, bars)
+        where = f"{'' if bar is None else f' from {bars.index[bar]} on'}{'' if symbol is None else f' for {symbol}'}"
+        cure = f"call it on {f'these {len(bars)} bars' if bar is None else f'bars.rows(0, {bar + 1})'} to see why"
+        raise StrategyFailed(f"{name} raised {type(error).__name__}{where}: {error}", cure, symbol=symbol) from error
     return known(check_scores(scores, bars, name), name)
+
+
+def breaking_bar(strategy: Scoring, bars: Bars) -> int | None:
+    """A bar with which the strategy raises, and without which it does not; None where it raises on a third already."""
+    well, ill = max(len(bars) - 1, 0), len(bars)
+    if raises(strategy, bars.rows(0, well)):  # it is not the last bar, as in a loop: halve what is left
+        well = len(bars) // 3
+        if raises(strategy, bars.rows(0, well)):
+            return None
+    while ill - well > 1:
+        middle = (well + ill) // 2
+        well, ill = (well, middle) if raises(strategy, bars.rows(0, middle)) else (middle, ill)
+    return ill - 1 if ill > 1 else None
+
+
+def breaking_symbol(strategy: Scoring, bars: Bars) -> str | None:
+    """A symbol for which the strategy raises alone; None where it does so for all that were tried, or for none."""
+    ill, some_are_well = bars.symbols, False
+    while len(ill) > 1:
+        halves = ill[: len(ill) // 2], ill[len(ill) // 2 :]
+        failing = [half for half in halves if raises(strategy, bars.select(half))]
+        if not failing:
+            return None
+        ill, some_are_well = failing[0], some_are_well or len(failing) == 1
+    return ill[0] if some_are_well else None
+
+
+def raises(strategy: Scoring, bars: Bars) -> bool:
+    """Whether the strategy raises on these bars."""
+    try:
+        strategy(bars)
+    except Exception:  # it has raised on more bars before, and that is reported
+        return True
+    return False
 
 
 def known(scores: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -81,7 +120,10 @@ def known(scores: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def check_scores(scores: pd.DataFrame, bars: Bars, name: str = "the strategy") -> pd.DataFrame:
-    """The scores; InvalidParameter unless they are a frame with the labels of the bars and values in [-1, 1] or NaN."""
+    """The scores; InvalidParameter unless they are a frame with the labels of the bars and values in [-1, 1] or NaN.
+
+    True and False, as of a comparison, and other kinds of numbers come back as floats.
+    """
     if not isinstance(scores, pd.DataFrame):
         raise InvalidParameter(f"{name} returned a {type(scores).__name__}", "return a frame, n_bars x n_symbols")
     shape = len(bars), len(bars.symbols)
@@ -98,4 +140,4 @@ def check_scores(scores: pd.DataFrame, bars: Bars, name: str = "the strategy") -
             "a score lies in [-1, 1], or is NaN for no opinion",
             symbol=bars.symbols[symbol],
         )
-    return scores
+    return scores if (scores.dtypes == np.float64).all() else labelled(rows, scores).copy()

@@ -12,10 +12,10 @@ import pandas as pd
 
 from toolkit.errors import InvalidParameter, StrategyFailed, ToolkitError
 from toolkit.signals import indicators
+from toolkit.signals.events import held
 from toolkit.signals.formula import FIELDS
 from toolkit.signals.indicators.momentum import below
 from toolkit.signals.panels import labelled, panel, whole
-from toolkit.signals.rules import held
 from toolkit.signals.sets import IndicatorSet, bars_of
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def trend_and_rsi(bars: Bars, fast: int = 5, slow: int = 20, trend: int = 50, rs
 
 
 Row = Mapping[str, Any]  # the fields and the members of a set at one bar, (n_symbols,) each
-Rule = Callable[[Row, Row, np.ndarray], np.ndarray]
+Rule = Callable[..., Any]  # (now, before, held) -> scores, or (now, before, held, memory) -> (scores, memory)
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,19 @@ class Strategy:
     that was not NaN, at first 0. A rule must keep nothing beside these: then it sees no later bar, scores the same bars alike
     every time, and the engine asks it for new bars alone. At a bar without a price the members are NaN, and so they are in
     `before` at the next one. Called with Bars, a strategy scores all of them.
+
+    memory: numbers that a rule carries from bar to bar for each symbol, such as the highest close since an entry. With one or
+    more it is rule(now, before, held, memory) -> (scores, memory): it is handed those that it returned at the bar before,
+    (memory, n_symbols), at first NaN.
     """
 
     name: str
     indicators: IndicatorSet
     rule: Rule
+    memory: int = 0
 
     def __post_init__(self) -> None:
+        whole("memory", self.memory, 0)
         if not isinstance(self.indicators, IndicatorSet) or not callable(self.rule):
             what = f"indicators is a {type(self.indicators).__name__}, rule a {type(self.rule).__name__}"
             raise InvalidParameter(what, "pass Strategy(name, IndicatorSet({...}), rule)")
@@ -84,7 +90,7 @@ class Running:
         self._names = tuple(dict.fromkeys([*FIELDS[:5], *self._ticker.fields]))
         self._n, self._digest = 0, bars.whole.chain[0]
         self._before: Row | None = None
-        self._held = np.zeros(n)
+        self._held, self._memory = np.zeros(n), np.full((strategy.memory, n), np.nan)
         self._scores = np.empty((n, 2 * len(bars) + 64))
         self.opined = False  # whether any score was not NaN
 
@@ -106,28 +112,65 @@ class Running:
 
     def _next(self, label: pd.Timestamp, fields: Row, symbols: tuple[str, ...]) -> np.ndarray:
         now = {**fields, **self._ticker.push(fields)}
+        given = now, self._before or blank(now), self._held, self._memory
         name = self.strategy.name
         try:
-            scores = np.asarray(self.strategy.rule(now, self._before or blank(now), self._held.copy()))
-            if np.iscomplexobj(scores):
-                raise TypeError("scores are complex numbers")
-            scores = scores.astype(np.float64)
+            scores, memory = asked(self.strategy, *given)
         except ToolkitError:
             raise
         except KeyError as error:
             raise StrategyFailed(f"{name} asked for {error} at {label}", f"there are {', '.join(now)}") from error
         except Exception as error:  # a rule is foreign code: a loop goes on, and the cause is kept
-            raise StrategyFailed(f"{name} raised {type(error).__name__} at {label}: {error}", "try the rule there") from error
-        if scores.shape != self._held.shape:
-            raise InvalidParameter(f"{name} scored shape {scores.shape} at {label}", f"return {self._held.shape}, one a symbol")
+            symbol = suspect(self.strategy, given, symbols)
+            what = f"{name} raised {type(error).__name__} at {label}{f' for {symbol}' if symbol else ''}: {error}"
+            raise StrategyFailed(what, "try the rule there", symbol=symbol) from error
+        for what, array, like in ("scored", scores, self._held), ("kept", memory, self._memory):
+            if array.shape != like.shape:
+                cure = f"return {like.shape}, one a symbol{'' if like is self._held else ' and memory'}"
+                raise InvalidParameter(f"{name} {what} shape {array.shape} at {label}", cure)
         wrong = np.abs(scores) > 1.0
         if wrong.any():
             symbol = symbols[int(np.argmax(wrong))]
             what = f"{name} scored {symbol} {scores[wrong][0]} at {label}"
             raise InvalidParameter(what, "a score lies in [-1, 1], or is NaN for no opinion", symbol=symbol)
-        self._before, self.opined = now, self.opined or not np.isnan(scores).all()
+        self._before, self._memory, self.opined = now, memory, self.opined or not np.isnan(scores).all()
         self._held = np.where(np.isnan(scores), self._held, scores)
         return scores
+
+
+def asked(strategy: Strategy, now: Row, before: Row, held: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the rule answers, scores (n_symbols,) and memory (memory, n_symbols), as floats; it is handed copies."""
+    if strategy.memory:
+        answer = strategy.rule(now, before, held.copy(), memory.copy())
+        if not isinstance(answer, tuple) or len(answer) != 2:
+            raise TypeError(f"it returned a {type(answer).__name__}, not (scores, memory)")
+        scores, memory = np.asarray(answer[0]), np.array(answer[1], dtype=np.float64)
+    else:
+        scores = np.asarray(strategy.rule(now, before, held.copy()))
+    if np.iscomplexobj(scores):
+        raise TypeError("scores are complex numbers")
+    return scores.astype(np.float64), memory
+
+
+def suspect(strategy: Strategy, given: tuple[Row, Row, np.ndarray, np.ndarray], symbols: tuple[str, ...]) -> str | None:
+    """The first symbol for which the rule raises alone, where it does so for some and not for all."""
+    failing = []
+    for n, symbol in enumerate(symbols):
+        now, before, held, memory = given
+        try:
+            asked(strategy, alone(now, n), alone(before, n), held[n : n + 1], memory[:, n : n + 1])
+        except Exception:  # as it did before; which symbols it is for is all that is asked
+            failing.append(symbol)
+    return failing[0] if 0 < len(failing) < len(symbols) else None
+
+
+def alone(row: Row, n: int) -> Row:
+    """One bar of one symbol, (1,) each."""
+
+    def of_one(value: Any) -> Any:
+        return type(value)(*map(of_one, value)) if isinstance(value, tuple) else value[n : n + 1]
+
+    return {name: of_one(value) for name, value in row.items()}
 
 
 def blank(now: Row) -> Row:
