@@ -13,6 +13,7 @@ from toolkit.errors import ConfigError, InvalidParameter, ToolkitError
 
 COMMANDS = {
     "run": "run a notebook as a program: parameters in, an executed notebook, its page and its ledger out",
+    "certify": "check the strategy of a config file for look-ahead, bar by bar, and keep the certificate",
     "cycle": "run trading cycles from a config file and print their reports",
     "fetch": "fetch bars into the cache, in parallel, and say what came",
     "cache": "show, clear or verify the cache of bars",
