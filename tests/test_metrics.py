@@ -54,6 +54,21 @@ def test_metrics_are_those_of_pandas(equity):
     assert -1.0 <= summary.max_drawdown <= 0.0
 
 
+def test_many_curves_at_once_are_each_of_them_alone():
+    rng = np.random.default_rng(0)
+    values = np.exp(np.cumsum(0.02 * rng.standard_normal((7, 300)), axis=1))
+    values[3] = 5.0  # never moves: no ratio, and no word about it
+    values[4] = np.sort(values[4])  # never falls
+    at_once = np.stack(metrics.performance_of(values, values[:, 1:] / values[:, :-1] - 1.0, 0.02, 252.0), axis=1)
+    alone = [performance(pd.Series(one), risk_free=0.02) for one in values]
+    np.testing.assert_allclose(at_once, alone, rtol=1e-13)
+
+
+@given(curves)
+def test_a_curve_is_made_again_from_its_returns(equity):
+    np.testing.assert_allclose(metrics.curve(metrics.returns(equity)), equity / equity.iloc[0], rtol=1e-8)
+
+
 @given(curves, st.integers(-20, 20))
 def test_metrics_do_not_depend_on_the_currency(equity, power):
     np.testing.assert_array_equal(performance(equity), performance(equity * 2.0**power))

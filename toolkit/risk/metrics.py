@@ -5,6 +5,9 @@ the capital that it began with. `periods_per_year` is the bars in a year: 252 fo
 What cannot be said (a ratio with nothing below the line, a deviation of fewer than two returns) is NaN.
 InvalidParameter is raised for an empty curve, for a value that is not finite, and for one that is not above 0 anywhere
 but at the last bar: after ruin there are no returns.
+
+Each definition is a function of arrays, bars along the last axis, whose name ends in `_of` (many curves at once, nothing is
+checked); the one without it takes a curve. Returns come from a curve by `returns`, and a curve from returns by `curve`.
 """
 
 from __future__ import annotations
@@ -31,14 +34,23 @@ class Performance(NamedTuple):
 
 def performance(equity: pd.Series, risk_free: float = 0.0, periods_per_year: float = 252.0) -> Performance:
     """All metrics of a curve at once."""
-    return Performance(
-        total_return(equity),
-        annual_return(equity, periods_per_year),
-        volatility(equity, periods_per_year),
-        sharpe(equity, risk_free, periods_per_year),
-        sortino(equity, risk_free, periods_per_year),
-        max_drawdown(equity),
-        calmar(equity, periods_per_year),
+    summary = performance_of(checked(equity), bar_returns(equity), risk_free, positive(periods_per_year))
+    return Performance(*(float(value) for value in summary))
+
+
+def performance_of(
+    values: np.ndarray, returns: np.ndarray, risk_free: float = 0.0, periods_per_year: float = 252.0
+) -> tuple[np.ndarray, ...]:
+    """The fields of Performance for many curves: arrays (...), from `values` (..., n_bars) and `returns` (..., n_bars - 1)."""
+    annual, deepest = annual_return_of(values, periods_per_year), max_drawdown_of(values)
+    return (
+        total_return_of(values),
+        annual,
+        volatility_of(returns, periods_per_year),
+        sharpe_of(returns, risk_free, periods_per_year),
+        sortino_of(returns, risk_free, periods_per_year),
+        deepest,
+        calmar_of(annual, deepest),
     )
 
 
@@ -48,23 +60,32 @@ def total_return(equity: pd.Series) -> float:
     >>> total_return(pd.Series([100.0, 90.0, 120.0]))
     0.2
     """
-    values = checked(equity)
-    return float((values[-1] - values[0]) / values[0])
+    return float(total_return_of(checked(equity)))
+
+
+def total_return_of(values: np.ndarray) -> np.ndarray:
+    return (values[..., -1] - values[..., 0]) / values[..., 0]
 
 
 def annual_return(equity: pd.Series, periods_per_year: float = 252.0) -> float:
     """Compound return per year; NaN for a single bar, -1 after ruin."""
-    values, year = checked(equity), positive(periods_per_year)
-    if len(values) < 2:
-        return float("nan")
+    return float(annual_return_of(checked(equity), positive(periods_per_year)))
+
+
+def annual_return_of(values: np.ndarray, periods_per_year: float) -> np.ndarray:
+    if values.shape[-1] < 2:
+        return np.full(values.shape[:-1], np.nan)
     with np.errstate(over="ignore"):
-        return float(np.float64(max(values[-1] / values[0], 0.0)) ** (year / (len(values) - 1)) - 1.0)
+        return np.maximum(values[..., -1] / values[..., 0], 0.0) ** (periods_per_year / (values.shape[-1] - 1)) - 1.0
 
 
 def volatility(equity: pd.Series, periods_per_year: float = 252.0) -> float:
     """Standard deviation of returns (ddof = 1) per year; NaN for fewer than two returns."""
-    returns, year = bar_returns(equity), positive(periods_per_year)
-    return float(np.std(returns, ddof=1) * np.sqrt(year)) if len(returns) > 1 else float("nan")
+    return float(volatility_of(bar_returns(equity), positive(periods_per_year)))
+
+
+def volatility_of(returns: np.ndarray, periods_per_year: float) -> np.ndarray:
+    return deviation(returns) * np.sqrt(periods_per_year)
 
 
 def sharpe(equity: pd.Series, risk_free: float = 0.0, periods_per_year: float = 252.0) -> float:
@@ -74,10 +95,14 @@ def sharpe(equity: pd.Series, risk_free: float = 0.0, periods_per_year: float = 
     below 1e-12 of the mean it counts as 0.
     Source: W. F. Sharpe, The Sharpe ratio, J. Portfolio Management 21 (1994).
     """
-    returns, year = bar_returns(equity), positive(periods_per_year)
-    if len(returns) < 2:
-        return float("nan")
-    return ratio((returns - risk_free / year).mean(), np.std(returns, ddof=1), year)
+    return float(sharpe_of(bar_returns(equity), risk_free, positive(periods_per_year)))
+
+
+def sharpe_of(returns: np.ndarray, risk_free: float = 0.0, periods_per_year: float = 1.0) -> np.ndarray:
+    """Sharpe ratios; per bar unless told how many make a year."""
+    if returns.shape[-1] < 2:
+        return np.full(returns.shape[:-1], np.nan)
+    return ratio((returns - risk_free / periods_per_year).mean(axis=-1), deviation(returns), periods_per_year)
 
 
 def sortino(equity: pd.Series, risk_free: float = 0.0, periods_per_year: float = 252.0) -> float:
@@ -86,11 +111,14 @@ def sortino(equity: pd.Series, risk_free: float = 0.0, periods_per_year: float =
     The downside deviation is the root of the mean square of the shortfalls over all bars, not just the losing ones.
     Source: F. A. Sortino, L. N. Price, Performance measurement in a downside risk framework, J. Investing 3 (1994).
     """
-    returns, year = bar_returns(equity), positive(periods_per_year)
-    if len(returns) < 1:
-        return float("nan")
-    excess = returns - risk_free / year
-    return ratio(excess.mean(), np.sqrt(np.mean(np.minimum(excess, 0.0) ** 2)), year)
+    return float(sortino_of(bar_returns(equity), risk_free, positive(periods_per_year)))
+
+
+def sortino_of(returns: np.ndarray, risk_free: float, periods_per_year: float) -> np.ndarray:
+    if returns.shape[-1] < 1:
+        return np.full(returns.shape[:-1], np.nan)
+    excess = returns - risk_free / periods_per_year
+    return ratio(excess.mean(axis=-1), np.sqrt(np.mean(np.minimum(excess, 0.0) ** 2, axis=-1)), periods_per_year)
 
 
 def drawdown(equity: pd.Series) -> pd.Series:
@@ -99,14 +127,21 @@ def drawdown(equity: pd.Series) -> pd.Series:
     >>> drawdown(pd.Series([100.0, 80.0, 120.0])).tolist()
     [0.0, -0.2, 0.0]
     """
-    values = checked(equity)
-    peak = np.maximum.accumulate(values)
-    return pd.Series((values - peak) / peak, index=equity.index, name="drawdown")
+    return pd.Series(drawdown_of(checked(equity)), index=equity.index, name="drawdown")
+
+
+def drawdown_of(values: np.ndarray) -> np.ndarray:
+    peak = np.maximum.accumulate(values, axis=-1)
+    return (values - peak) / peak
 
 
 def max_drawdown(equity: pd.Series) -> float:
     """The deepest drawdown, a fraction at or below 0."""
-    return float(drawdown(equity).min())
+    return float(max_drawdown_of(checked(equity)))
+
+
+def max_drawdown_of(values: np.ndarray) -> np.ndarray:
+    return drawdown_of(values).min(axis=-1)
 
 
 def calmar(equity: pd.Series, periods_per_year: float = 252.0) -> float:
@@ -114,8 +149,13 @@ def calmar(equity: pd.Series, periods_per_year: float = 252.0) -> float:
 
     Source: T. W. Young, Calmar ratio: a smoother tool, Futures (October 1991).
     """
-    deepest = -max_drawdown(equity)
-    return annual_return(equity, periods_per_year) / deepest if deepest > 0.0 else float("nan")
+    values = checked(equity)
+    return float(calmar_of(annual_return_of(values, positive(periods_per_year)), max_drawdown_of(values)))
+
+
+def calmar_of(annual: np.ndarray, deepest: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(deepest < 0.0, annual / -deepest, np.nan)
 
 
 def turnover(weights: pd.DataFrame, periods_per_year: float = 252.0) -> float:
@@ -148,9 +188,24 @@ def bar_returns(equity: pd.Series) -> np.ndarray:
     return values[1:] / values[:-1] - 1.0
 
 
-def ratio(mean: float, deviation: float, periods_per_year: float) -> float:
+def curve(returns: pd.Series) -> pd.Series:
+    """Equity that began with 1 and earned `returns`: one value more than they are.
+
+    >>> curve(pd.Series([0.5, -0.5])).tolist()
+    [1.0, 1.5, 0.75]
+    """
+    return pd.Series(np.concatenate([[1.0], np.cumprod(1.0 + np.asarray(returns, dtype=np.float64))]), name="equity")
+
+
+def deviation(returns: np.ndarray) -> np.ndarray:
+    """Standard deviation (ddof = 1), per bar; NaN for fewer than two returns."""
+    return np.std(returns, axis=-1, ddof=1) if returns.shape[-1] > 1 else np.full(returns.shape[:-1], np.nan)
+
+
+def ratio(mean: np.ndarray, deviation: np.ndarray, periods_per_year: float) -> np.ndarray:
     """mean / deviation per year; NaN where the deviation is nothing but rounding."""
-    return float(mean / deviation * np.sqrt(periods_per_year)) if deviation > 1e-12 * abs(mean) else float("nan")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(deviation > 1e-12 * np.abs(mean), mean / deviation * np.sqrt(periods_per_year), np.nan)
 
 
 def checked(equity: pd.Series) -> np.ndarray:
