@@ -1,5 +1,6 @@
 """Figures, the live panel and inline timings: frames in, Axes out. Nothing below imports this package."""
 
+from toolkit.plots.backtest import exposure, round_trips, tearsheet
 from toolkit.plots.cycles import cycle_times, dashboard, hit_rate
 from toolkit.plots.display import fingerprint, show
 from toolkit.plots.growth import growth
@@ -16,9 +17,12 @@ __all__ = [
     "cycle_times",
     "dashboard",
     "equity",
+    "exposure",
     "fingerprint",
     "growth",
     "hit_rate",
+    "round_trips",
     "show",
     "signal_overlay",
+    "tearsheet",
 ]
