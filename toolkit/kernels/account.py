@@ -75,7 +75,7 @@ class Rules(NamedTuple):
     fee: float = 0.0  # fraction of the notional
     slippage: float = 0.0  # fraction of the price, always against us
     half_spread: float = 0.0  # dollars a share, always against us
-    impact: float = 0.0  # fraction of the price if we were all of a bar's volume, times the square of our share of it
+    impact: float = 0.0  # fraction of the price, times the square of our share of the bar's volume so far
     volume_share: float = np.inf  # fraction of a bar's volume that may be ours; inf: no cap
     borrow: float = 0.0  # fraction of a short position's value a bar
     interest: float = 0.0  # fraction of negative cash a bar
@@ -145,6 +145,15 @@ def commission(shares, price, rules):
     """Micro-dollars for `shares` micro-shares at `price`."""
     by_share, floor = rules.per_share * shares, rules.minimum * UNIT
     return micro((by_share if by_share > floor else floor) + rules.fee * (shares * price) + rules.per_order * UNIT)
+
+
+@inline
+def count(account, qty, price, times):
+    """Adds (`times` 1) or takes away (-1) a position's value among what is held long or short."""
+    if qty > 0:
+        account.long += times * np.rint(qty * price)
+    elif qty < 0:
+        account.short -= times * np.rint(qty * price)
 
 
 @inline

@@ -23,6 +23,7 @@ from toolkit.kernels.account import (
     VOLUME,
     affordable,
     commission,
+    count,
     free,
     lots,
     micro,
@@ -54,15 +55,14 @@ def trade(t, n, qty, price, paid, order, reason, book, rules):
     account, p = book.account[0], book.positions[n]
     fee, value = commission(abs(qty), paid, rules), micro(qty * paid)
     before, after = p.qty, p.qty + qty
+    count(account, before, p.mark, -1)
+    count(account, after, paid, 1)
+    p.mark = paid
     if sign(before) != sign(after):  # opened, closed or turned round
         account.held += np.int64(after != 0) - np.int64(before != 0)
         p.entry, p.peak = paid, paid
     elif abs(after) > abs(before):
         p.entry += (paid - p.entry) * (qty / after)  # average price of what is held
-    if before > 0 or after > 0:
-        account.long += micro(max(after, 0) * paid) - micro(max(before, 0) * paid)
-    if before < 0 or after < 0:
-        account.short += micro(max(-after, 0) * paid) - micro(max(-before, 0) * paid)
     p.taken += abs(qty)
     account.fills += 1
     account.fees += fee
@@ -89,9 +89,11 @@ def liquid(t, n, prices, book, rules):
 
 
 @inline
-def part(t, n, size, prices, rules):
-    """Our share of the bar's volume, which moves the price where `impact` says so."""
-    return size / (prices.volume[n, t] * UNIT) if rules.impact > 0.0 else 0.0
+def part(t, n, size, prices, book, rules):
+    """Our share of the bar's volume with this fill, which moves the price where `impact` says so."""
+    if not (rules.impact > 0.0 and size > 0):
+        return 0.0
+    return (book.positions[n].taken + size) / (prices.volume[n, t] * UNIT)
 
 
 @inline
@@ -130,7 +132,7 @@ def settle_one(t, n, k, closing, prices, book, rules):
         size, reduces = min(side * o.rest, liquid(t, n, prices, book, rules)), abs(reducing(o.rest, p.qty))
         if closing:
             size = min(size, reduces)
-        paid = worse(price, side, part(t, n, size, prices, rules), rules)
+        paid = worse(price, side, part(t, n, size, prices, book, rules), rules)
         if o.kind == LIMIT and side * (paid - o.level) > 0.0:
             paid = o.level  # a limit is never broken, not by slippage either
         reason = FILLED
@@ -146,7 +148,8 @@ def settle_one(t, n, k, closing, prices, book, rules):
             reason = PARTIAL if size > 0 else VOLUME
         if size > 0:
             p.fresh = np.int64(price != start)
-            trade(t, n, side * size, price, paid, o.id, reason, book, rules)
+            filled = PARTIAL if reason == SHORT_NOT_ALLOWED else reason
+            trade(t, n, side * size, price, paid, o.id, filled, book, rules)
             o.rest -= side * size
             account.waiting -= np.int64(o.rest == 0)
     if closing or o.rest == 0:
@@ -181,7 +184,7 @@ def exits(t, prices, book, rules):
             price, reason = goal, TARGET
         size = min(abs(p.qty), liquid(t, n, prices, book, rules)) if price > 0.0 else np.int64(0)
         if size > 0:
-            paid = price if reason == TARGET else worse(price, -side, part(t, n, size, prices, rules), rules)
+            paid = price if reason == TARGET else worse(price, -side, part(t, n, size, prices, book, rules), rules)
             trade(t, n, -np.int64(side) * size, price, max(paid, 0.0), 0, reason, book, rules)
             p.out = 1  # no way back before the score changes,
             if book.orders[n, 0].rest != 0:

@@ -21,6 +21,7 @@ from toolkit.kernels.account import (
     WITHIN,
     allowed,
     commission,
+    count,
     free,
     limited,
     lots,
@@ -55,17 +56,20 @@ def act(t, n, split, dividend, book, rules):
         record(t, n, 0, DIVIDEND, 0, micro(p.qty * dividend), 0, 0, dividend, book)
     if split == 1.0:
         return
+    account, before = book.account[0], p.mark
     p.mark, p.entry, p.peak = p.mark / split, p.entry / split, p.peak / split
     if p.qty != 0:
+        count(account, p.qty, before, -1)
         exact = p.qty * split
-        kept = micro(exact) if rules.lot == 1 else lots(exact, rules.lot)
+        kept = micro(exact) if rules.lot == 1 else lots(np.float64(micro(exact)), rules.lot)
         in_lieu = micro((exact - kept) * p.mark) if rules.lot != 1 else np.int64(0)
-        book.account[0].held -= np.int64(kept == 0)
+        count(account, kept, p.mark, 1)
+        account.held -= np.int64(kept == 0)
         record(t, n, 0, SPLIT, kept - p.qty, in_lieu, 0, 0, split, book)
     for k in range(book.orders.shape[1]):
         o = book.orders[n, k]
         if o.rest != 0:
-            rest = lots(o.rest * split, rules.lot)
+            rest = lots(np.float64(micro(o.rest * split)), rules.lot)
             o.level /= split
             if rest == 0:
                 end(t, n, k, SPLIT_AWAY, book)
