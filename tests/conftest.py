@@ -25,6 +25,13 @@ def bundled(tmp_path_factory) -> Bars:
 
 
 @pytest.fixture(autouse=True)
+def own_project(tmp_path, monkeypatch):
+    """Backtests, sweeps and certificates leave their traces in a project of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "state").mkdir(exist_ok=True)
+
+
+@pytest.fixture(autouse=True)
 def ctrl_c_is_heard():
     """A process started in the background ignores SIGINT; the tests that send it must not."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -40,6 +47,7 @@ def values(tmp_path) -> dict:
         "state": str(tmp_path / "state"),
         "cache": {"directory": str(tmp_path / "cache")},
         "risk": {"max_order_share": 0.25},
+        "allow_uncertified": True,
     }
 
 

@@ -4,6 +4,7 @@ import datetime as dt
 import logging
 import os
 import signal
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -22,9 +23,11 @@ from toolkit.errors import (
     LedgerError,
     StrategyFailed,
     ToolkitError,
+    Uncertified,
 )
 from toolkit.execution.audit import verify
 from toolkit.execution.ledger import Ledger
+from toolkit.signals.causality import certify
 
 SPRING = {"start": dt.date(2012, 2, 1), "end": dt.date(2012, 4, 30)}
 
@@ -305,3 +308,36 @@ def test_a_cycle_past_its_budget_goes_on_with_what_there_is_and_names_the_rest(v
     report = engine.run_cycle()
     assert [issue.code for issue in report.issues] == ["BUDGET_SPENT"] * 2
     assert len(engine.run_cycle().issues) == 0 and engine.source.meter.calls == 5
+
+
+def test_paper_refuses_a_strategy_without_a_certificate_and_trades_it_once_certified(values, bundled):
+    values |= {"mode": "paper", "allow_uncertified": False}
+    engine = TradingEngine(checked_config(values), clock=ReplayClock([close_of("2012-03-01")]))
+    with pytest.raises(Uncertified, match="has no certificate.*toolkit certify"):
+        engine.run_cycle()
+    with pytest.raises(Uncertified):
+        engine.run_continuous(cycles=1)
+    assert len(engine.telemetry) == 0 and "UNCERTIFIED" in str(engine.preview())
+    strategy = engine.signal_generator.strategy
+    assert certify(strategy, bundled.since("2012-01-01"), state=Path(values["state"]), progress=False).passed
+    report = engine.run_cycle()
+    assert report.orders > 0 and "UNCERTIFIED" not in str(report) + str(engine.summary())
+
+
+def test_paper_that_is_allowed_to_trade_uncertified_says_so_in_every_report(values):
+    engine = TradingEngine(checked_config(values | {"mode": "paper"}), clock=ReplayClock([close_of("2012-03-01")]))
+    for said in str(engine.preview()), str(engine.run_cycle()), str(engine.summary()), engine.summary()._repr_html_():
+        assert "UNCERTIFIED" in said
+    replay = TradingEngine.from_values(**values | {"account": "r", "start": dt.date(2012, 6, 1), "end": dt.date(2012, 6, 5)})
+    assert "UNCERTIFIED" not in str(replay.run_cycle()) + str(replay.summary())
+
+
+def test_a_certificate_that_found_a_leak_trades_nothing(values, bundled):
+    def tomorrow(bars):
+        return (bars.close.shift(-1) > bars.close).astype(float)
+
+    certificate = certify(tomorrow, bundled.since("2012-06-01"), state=Path(values["state"]), progress=False)
+    assert not certificate.passed
+    config = checked_config(values | {"mode": "paper", "allow_uncertified": False})
+    with pytest.raises(Uncertified, match="failed: FUTURE"):
+        TradingEngine(config, strategy=tomorrow, clock=ReplayClock([close_of("2012-07-02")])).run_cycle()

@@ -88,6 +88,12 @@ class StrategyFailed(ToolkitError):
     code = "STRATEGY"
 
 
+class Uncertified(StrategyFailed):
+    """A strategy without a certificate that it sees no later bar, asked to trade."""
+
+    code = "UNCERTIFIED"
+
+
 class CacheUnusable(ToolkitError):
     """The cache folder cannot be created, opened or written."""
 

@@ -43,4 +43,4 @@ def trade(folder: Path) -> None:
     places = {"state": str(folder / "state"), "cache": {"directory": str(folder / "cache")}}
     engine = TradingEngine.from_values(**keys, **places, risk={"max_order_share": 0.25})
     engine.run_continuous()
-    backtest(engine.signal_generator.strategy, engine.data_cache.bars(["IBM"], end="2001-01-31"), cash=1e5)
+    backtest(engine.signal_generator.strategy, engine.data_cache.bars(["IBM"]).until("2001-01-31"), cash=1e5)

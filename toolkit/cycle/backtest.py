@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from toolkit.cycle.result import BacktestResult
+from toolkit.cycle.trials import Trials
 from toolkit.data import Bars
 from toolkit.data.intervals import bars_per_year
+from toolkit.data.places import state_folder
 from toolkit.errors import EmptyRange, InvalidParameter
 from toolkit.execution.book import prices, read_only
 from toolkit.execution.costs import UNLIMITED, Costs, Exits, Limits, Policy, rules
 from toolkit.execution.orders import micro_cash
 from toolkit.kernels.account import UNIT, new_book
 from toolkit.kernels.portfolio import walk
+from toolkit.risk.metrics import sharpe_of
 from toolkit.risk.sizing import Sizing, check_weights, equal_weight
 from toolkit.signals.generator import scored
 from toolkit.signals.strategies import strategy_name
@@ -23,13 +29,14 @@ from toolkit.signals.strategies import strategy_name
 
 def backtest(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, sizing: Sizing | None = None, *,
              limits: Limits | None = None, costs: Costs | None = None, cash: float = 100_000.0,
-             policy: Policy | None = None, exits: Exits | None = None,
-             start: pd.Timestamp | str | None = None) -> BacktestResult:  # fmt: skip
+             policy: Policy | None = None, exits: Exits | None = None, start: pd.Timestamp | str | None = None,
+             state: Path | str | Literal[False] | None = None) -> BacktestResult:  # fmt: skip
     """Trades `strategy` from `start` (default: the first bar) with `cash` dollars; earlier bars only warm it up.
 
     Decided at a close, filled at the next open or later, at traded prices, all symbols on one account. Without `sizing`
     symbols weigh the same; without `limits` nothing but the cash at the fill limits an order; without `costs` the default
-    ones apply; `policy` says when and how it trades, `exits` when it gives up.
+    ones apply; `policy` says when and how it trades, `exits` when it gives up. The backtest is counted as a trial in `state`
+    (default: the state folder of the project; False counts nothing), so that its Sharpe ratio can be deflated.
     Raises EmptyRange if there is no bar from `start` on, StrategyFailed if the strategy raises or has no opinion at all.
     """
     law = rules(costs or Costs(), limits or UNLIMITED, policy or Policy(), exits or Exits(),
@@ -51,10 +58,19 @@ def backtest(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, sizing: Sizin
             break
         # the walk counts on beyond the end of its log: the second time all of it fits
         records, placed = int(account["records"]), int(account["placed"])
+    trials = None if state is False else counted(equity[first:], bars, state_folder() if state is None else Path(state))
     return BacktestResult(
         name, bars, scores, weights, opening, first, equity[first:] / UNIT,
-        book.placed[: account["placed"]], book.records[: account["records"]], book.orders, law,
+        book.placed[: account["placed"]], book.records[: account["records"]], book.orders, law, trials,
     )  # fmt: skip
+
+
+def counted(equity: np.ndarray, bars: Bars, folder: Path) -> Trials:
+    """The trials of the project, this curve among them: the same curve of the same bars is the same trial."""
+    trials, values = Trials(folder, bars_per_year(bars.interval)), equity[: np.argmax(equity <= 0.0) or None]
+    key = blake2b(equity.tobytes() + bars.fingerprint.encode(), digest_size=16).hexdigest()
+    trials.add(key, np.array([sharpe_of(values, periods_per_year=1.0)]), len(equity))
+    return trials
 
 
 def _position(bars: Bars, start: pd.Timestamp | str | None) -> int:

@@ -25,10 +25,17 @@ SourceName = Annotated[str, AfterValidator(checked_source)]
 AccountName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 
 
+def _cash(fraction: float) -> float:
+    if not (fraction >= 0.0 or fraction == -math.inf):
+        raise ValueError("use a fraction of at least 0, or -.inf for none")
+    return fraction
+
+
 def _model(owner: type) -> Any:
     """The fields of a dataclass as a section of the file."""
     kinds = {bool: bool, int: int}
-    annotated = {f.name: (kinds.get(type(f.default), NotNegative), f.default) for f in fields(owner)}
+    special = {"min_cash": Annotated[float, AfterValidator(_cash)]}
+    annotated = {f.name: (special.get(f.name) or kinds.get(type(f.default), NotNegative), f.default) for f in fields(owner)}
     return create_model(owner.__name__, __config__=STRICT, **annotated)  # type: ignore[call-overload]
 
 
@@ -87,6 +94,7 @@ class Config(BaseModel):
     anchor: dt.date | None = None
     interval_minutes: Positive = 5.0
     max_api_calls_per_cycle: Annotated[int, Field(ge=0)] | None = None
+    allow_uncertified: bool = False
     past_budget: Literal["stale", "refuse"] = "stale"
     strategy: Named = Named(name="trend_and_rsi")
     sizing: Named = Named(name="equal_weight")

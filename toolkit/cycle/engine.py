@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,10 @@ import pandas as pd
 
 from toolkit.cycle.benchmark import HeldEqually
 from toolkit.cycle.config import Config, checked_config, read_config
+from toolkit.cycle.named import sizing_of, strategy_of
 from toolkit.cycle.preview import Preview
 from toolkit.cycle.report import CycleReport, RunSummary
+from toolkit.cycle.revealed import Market
 from toolkit.cycle.telemetry import CycleRow, Telemetry
 from toolkit.cycle.turn import Plan, ages, judge, plan, turn
 from toolkit.data import (
@@ -30,48 +30,44 @@ from toolkit.data import (
     SystemClock,
 )
 from toolkit.data.sources.named import source_of
-from toolkit.errors import ConfigError, InvalidParameter, ToolkitError
+from toolkit.errors import ConfigError, InvalidParameter, ToolkitError, Uncertified
 from toolkit.execution.book import owned
+from toolkit.execution.brokers import Broker
 from toolkit.execution.brokers.cached import CachedBroker
 from toolkit.execution.brokers.paper import PaperBroker
 from toolkit.execution.costs import rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
-from toolkit.risk import sizing as sizings
-from toolkit.risk.sizing import check_weights
+from toolkit.kernels.account import Rules
+from toolkit.risk.sizing import Sizing, check_weights
+from toolkit.signals.causality import Certificate, identity
 from toolkit.signals.generator import SignalGenerator
-from toolkit.signals.strategies import trend_and_rsi
 
 log = logging.getLogger(__name__)
-STRATEGIES: dict[str, Callable] = {"trend_and_rsi": trend_and_rsi}
-SIZINGS: dict[str, Callable] = {
-    "equal_weight": sizings.equal_weight,
-    "inverse_volatility": sizings.inverse_volatility,
-    "volatility_target": sizings.volatility_target,
-}
 Strategy = Callable[[Bars], pd.DataFrame]
-Sizing = Callable[[pd.DataFrame, Bars], pd.DataFrame]
 
 
 class TradingEngine:
     """Bars, scores, weights, orders, fills: one cycle at a time, on a replay of history or in real time on paper.
 
-    A strategy, sizing, source or clock given here takes the place of the one that the configuration names.
+    A strategy, sizing, source, clock, market (where bars come from) or broker given here takes the place of the one that the
+    configuration names.
     """
 
     def __init__(self, config: Config, *, strategy: Strategy | None = None, sizing: Sizing | None = None,
-                 source: Source | None = None, clock: Clock | None = None) -> None:  # fmt: skip
+                 source: Source | None = None, clock: Clock | None = None, market: Market | None = None,
+                 broker: Callable[[Ledger, Rules], Broker] = PaperBroker) -> None:  # fmt: skip
         self.config = config
         self.source: Source = source or source_of(config.source)
         self.clock: Clock = clock or self._clock()
-        self.data_cache = self._market(config)
-        self.signal_generator = SignalGenerator(strategy or _named(STRATEGIES, config.strategy, "strategy"), clock=self.clock)
-        self.sizing = sizing or _made(SIZINGS, config.sizing, "sizing")
+        self.data_cache: Market = market or self._market(config)
+        self.signal_generator = SignalGenerator(strategy or strategy_of(config), clock=self.clock)
+        self.sizing = sizing or sizing_of(config)
         costs, limits, policy, exits = config.economics()
         self.rules = rules(costs, limits, policy, exits)
         self.folder = self._folder()
         self.ledger = Ledger.open(self.folder, account=config.account, mode=config.mode, cash=config.cash)
-        self.broker = CachedBroker(PaperBroker(self.ledger, self.rules), self.clock)
+        self.broker = CachedBroker(broker(self.ledger, self.rules), self.clock)
         self.gate = Gate(limits, self.rules)
         self.telemetry = Telemetry(self.folder / "telemetry.sqlite")
         self._start = len(self.telemetry), self.ledger.account().equity  # of this run: earlier cycles, dollars
@@ -80,6 +76,7 @@ class TradingEngine:
         before = self.telemetry.frame()["benchmark"]  # a resumed account goes on from its last value
         self._benchmark = HeldEqually(config.symbols, float(before.iloc[-1]) if len(before) else self._start[1])
         self.ended = "cycle by cycle"
+        self._certificate: Certificate | None = None
 
     def _market(self, config: Config) -> MarketData:
         kept, anchor = config.cache, ANCHOR if config.anchor is None else pd.Timestamp(config.anchor)
@@ -104,6 +101,7 @@ class TradingEngine:
     # ------------------------------------------------------------------------------------------------------ one cycle
     def run_cycle(self) -> CycleReport:
         """Fetches, scores, sizes, trades; the same cycle a second time sends nothing."""
+        notes = self.standing()
         before, lap = self._counts(), self.clock.monotonic
         self.source.meter.allow(self.config.max_api_calls_per_cycle)
         start = lap()
@@ -127,7 +125,7 @@ class TradingEngine:
             benchmark=self._benchmark.value(last_row(bars.close)),
             **{name: n - before[name] for name, n in self._counts().items()},
         )  # fmt: skip
-        return CycleReport(self.telemetry.write(row), row, outcome, known.issues)
+        return CycleReport(self.telemetry.write(row), row, outcome, known.issues, notes)
 
     def preview(self) -> Preview:
         """What the next cycle would trade, and why; nothing is sent and nothing is written."""
@@ -140,12 +138,30 @@ class TradingEngine:
         verdicts = judge(wish, account, self.gate, ages(known, self._missing(known)))
         denials = {v.order.symbol: str(v) for v in verdicts if not v.passed}
         said = last_row(scores), last_row(weights)
-        return Preview(bars.index[-1], *said, account, wish.orders + wish.cut, done, denials)
+        notes = self.standing(refuse=False)
+        return Preview(bars.index[-1], *said, account, wish.orders + wish.cut, done, denials, notes)
+
+    def standing(self, refuse: bool = True) -> tuple[str, ...]:
+        """What every report has to say of the strategy: that it trades in real time without a certificate.
+
+        Raises Uncertified if that is not allowed, unless told not to `refuse`. A replay needs none.
+        """
+        if self.config.mode == "replay":
+            return ()
+        if self._certificate is None or not self._certificate.passed:
+            self._certificate = Certificate.read(Path(self.config.state), identity(self.signal_generator.strategy))
+        if self._certificate is not None and self._certificate.passed:
+            return ()
+        found = "has no certificate" if self._certificate is None else f"failed: {self._certificate.leaks[0]}"
+        if refuse and not self.config.allow_uncertified:
+            cure = "run `toolkit certify CONFIG` or certify(strategy, bars), or set allow_uncertified: true"
+            raise Uncertified(f"{self.signal_generator.name} {found} (in {self.config.state})", cure)
+        return (f"UNCERTIFIED: {self.signal_generator.name} {found}",)
 
     def cycle_key(self, bars: Bars) -> str:
         """Strategy, session and the instant of its close: never the time of the run."""
         session = bars.index[-1]
-        (close,) = Calendar(bars.calendar).closes_between(session, session)
+        close = Calendar(bars.calendar).closes_between(session, session)[0] if bars.calendar else bars.known_at[-1]
         return f"{self.signal_generator.name}|{session:%Y-%m-%d}|{close:%H:%M}"
 
     # ----------------------------------------------------------------------------------------------------- many cycles
@@ -160,6 +176,7 @@ class TradingEngine:
             raise InvalidParameter(f"interval_minutes is {minutes!r}", "use a number above 0")
         if cycles is not None and not (isinstance(cycles, int) and cycles > 0):
             raise InvalidParameter(f"cycles is {cycles!r}", "use a whole number of at least 1, or None for no end")
+        self.standing()
         ran = failures = 0
         self.ended = "all cycles done"
         try:
@@ -189,7 +206,7 @@ class TradingEngine:
     def summary(self) -> RunSummary:
         """This run so far in a dozen numbers; earlier runs of the same account are in its telemetry."""
         earlier, equity = self._start
-        return RunSummary.of(self.telemetry.frame().iloc[earlier:], equity, self.ended)
+        return RunSummary.of(self.telemetry.frame().iloc[earlier:], equity, self.ended, self.standing(refuse=False))
 
     def get_cache_stats(self) -> dict[str, float]:
         """hit_rate and miss_rate as fractions and total_requests as a count, over bars, indicators and account."""
@@ -208,7 +225,7 @@ class TradingEngine:
 
     def close(self) -> None:
         """Lets go of the ledger, so that another process may write it."""
-        self.data_cache.cache.flush()
+        self.data_cache.close()
         self.telemetry.close()
         self.ledger.close()
 
@@ -224,14 +241,18 @@ class TradingEngine:
         return bars if tuple(asked) == bars.symbols else bars.select(asked)
 
     def _late(self, bars: Bars) -> bool:
-        """Whether the session after the last bar has opened."""
+        """Whether the session after the last bar has opened; nobody knows without a calendar."""
+        if not bars.calendar:
+            return False
         return self.clock.now() >= Calendar(bars.calendar).open_instant(last_session(bars) + 1)
 
     def _over(self) -> bool:
         return isinstance(self.clock, ReplayClock) and self.clock.done
 
     def _missing(self, bars: Bars) -> int:
-        """Sessions whose bars should be known by now and are not there."""
+        """Sessions whose bars should be known by now and are not there; 0 without a calendar."""
+        if not bars.calendar:
+            return 0
         return Calendar(bars.calendar).last_known(self.clock.now(), self.source.delay) - last_session(bars)
 
     def _counts(self) -> dict[str, int]:
@@ -273,25 +294,3 @@ def last_row(frame: pd.DataFrame) -> dict[str, float]:
 def _split(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     functions = {key: value for key, value in values.items() if callable(value)}
     return functions, {key: value for key, value in values.items() if key not in functions}
-
-
-def _choose(known: dict[str, Callable], chosen: Any, kind: str) -> Callable:
-    if chosen.name not in known:
-        raise ConfigError(f"{kind}.name is {chosen.name!r}", f"use one of {', '.join(known)}, or pass {kind}= in Python")
-    return known[chosen.name]
-
-
-def _named(known: dict[str, Callable], chosen: Any, kind: str) -> Callable:
-    strategy = _choose(known, chosen, kind)
-    try:
-        signature(strategy).bind(None, **chosen.parameters)
-    except TypeError as error:
-        raise ConfigError(f"{kind}.parameters is {chosen.parameters!r} ({error})", f"see {chosen.name}") from error
-    return partial(strategy, **chosen.parameters)
-
-
-def _made(known: dict[str, Callable], chosen: Any, kind: str) -> Callable:
-    try:
-        return _choose(known, chosen, kind)(**chosen.parameters)
-    except TypeError as error:
-        raise ConfigError(f"{kind}.parameters is {chosen.parameters!r} ({error})", f"see {chosen.name}") from error

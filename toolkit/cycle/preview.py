@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 
 import pandas as pd
 
@@ -22,6 +23,7 @@ class Preview:
     orders: tuple[Order, ...]
     done: bool
     denials: Mapping[str, str] = field(default_factory=dict)  # what the gate says, by symbol
+    notes: tuple[str, ...] = ()  # what is to be known of the strategy
 
     def frame(self) -> pd.DataFrame:
         """One row a symbol: score, target weight and held weight (fractions of equity), order in shares, and the reason."""
@@ -49,10 +51,12 @@ class Preview:
 
     def __str__(self) -> str:
         state = "traded already" if self.done else "not sent"
-        return f"preview of {self.session:%Y-%m-%d} ({state})\n{self.frame().round(4).to_string()}"
+        head = "\n".join([f"preview of {self.session:%Y-%m-%d} ({state})", *self.notes])
+        return f"{head}\n{self.frame().round(4).to_string()}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         state = "traded already" if self.done else "not sent"
-        return f"<b>preview of {self.session:%Y-%m-%d}</b> ({state}){self.frame().round(4).to_html()}"
+        notes = "".join(f"<br>{escape(note)}" for note in self.notes)
+        return f"<b>preview of {self.session:%Y-%m-%d}</b> ({state}){notes}{self.frame().round(4).to_html()}"

@@ -22,6 +22,7 @@ class CycleReport:
     row: CycleRow
     turn: Turn
     issues: tuple[Issue, ...] = ()
+    notes: tuple[str, ...] = ()  # what is to be known of the strategy
 
     @property
     def session(self) -> pd.Timestamp:
@@ -55,7 +56,7 @@ class CycleReport:
 
     def lines(self) -> list[str]:
         """Orders, cuts, denials and issues, a line each."""
-        said = [str(order) for order in self.turn.orders]
+        said = [*self.notes, *map(str, self.turn.orders)]
         said += [f"no order for {o.symbol}: {o.side} cut to nothing by {o.limit}" for o in self.turn.cut]
         said += [str(verdict) for verdict in self.turn.denials] + [str(issue) for issue in self.issues]
         said += [f"rejected by the broker: {order}" for order in self.turn.rejected]
@@ -97,13 +98,14 @@ class RunSummary:
     p50_cycle_time: float
     p95_cycle_time: float
     ended: str
+    notes: tuple[str, ...] = ()  # what is to be known of the strategy
 
     @classmethod
-    def of(cls, telemetry: pd.DataFrame, start: float, ended: str) -> RunSummary:
+    def of(cls, telemetry: pd.DataFrame, start: float, ended: str, notes: tuple[str, ...] = ()) -> RunSummary:
         """The summary of a run's telemetry; `start` is the equity before its first cycle, in dollars."""
         if telemetry.empty:
             never = pd.NaT
-            return cls(0, never, never, 0, 0, 0, start, 0.0, 0.0, 0.0, 0.0, math.nan, math.nan, ended)
+            return cls(0, never, never, 0, 0, 0, start, 0.0, 0.0, 0.0, 0.0, math.nan, math.nan, ended, notes)
         looks = telemetry.filter(regex="_(hits|misses)$").sum()
         hits = looks.filter(regex="_hits$").sum()
         times, held = telemetry["total_cycle_time"], telemetry["benchmark"]
@@ -122,6 +124,7 @@ class RunSummary:
             p50_cycle_time=float(times.quantile(0.5)),
             p95_cycle_time=float(times.quantile(0.95)),
             ended=ended,
+            notes=notes,
         )
 
     def rows(self) -> list[tuple[str, str]]:
@@ -136,6 +139,7 @@ class RunSummary:
             ("cache hit rate", f"{self.hit_rate:.1%}"),
             ("API calls a cycle", f"{self.api_calls_per_cycle:.3f}"),
             ("cycle time p50, p95", f"{approximate(self.p50_cycle_time)}, {approximate(self.p95_cycle_time)}"),
+            *(("strategy", note) for note in self.notes),
         ]
 
     def __str__(self) -> str:

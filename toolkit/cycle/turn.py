@@ -123,8 +123,9 @@ def send_planned(ledger: Ledger, broker: Broker, gate: Gate, key: str, old: Mapp
                  ) -> tuple[tuple[Order, ...], tuple[Verdict, ...], tuple[Order, ...]]:  # fmt: skip
     """Passes what is planned through the gate once more and hands it in: orders sent, denials, rejected orders."""
     sent, denials, rejected = [], [], []
-    for order in ledger.orders_in("SENDING", cycle=key) + ledger.orders_in("PLANNED", cycle=key):
-        verdict = gate.review([order], broker.account(), old)[0]
+    planned = ledger.orders_in("SENDING", cycle=key) + ledger.orders_in("PLANNED", cycle=key)
+    for i, order in enumerate(planned):
+        verdict = gate.review([order], broker.account(), old, planned[i + 1 :])[0]
         if not verdict.passed:
             denials.append(verdict)
             give_up(order, ledger, str(verdict))

@@ -265,6 +265,10 @@ class MarketData:
         rates = {name: counts[count] / max(total, 1) for name, count in (("hit_rate", "hits"), ("miss_rate", "misses"))}
         return {**counts, "api_calls": self.source.meter.calls - self._before, "total_requests": total, **rates}
 
+    def close(self) -> None:
+        """Writes the counts of the cache down."""
+        self.cache.flush()
+
     def clear(self, bars: bool = False) -> None:
         """Forget memory and freshness, so that this source is asked again; with `bars`, move its stored bars to a trash."""
         with self._lock:

@@ -60,9 +60,11 @@ class Limits:
 
     def __post_init__(self) -> None:
         check_numbers(self)
+        if not self.leverage < math.inf:
+            raise InvalidParameter("Limits.leverage is infinite", "use a finite number, 1 for no margin")
 
 
-UNLIMITED = Limits(math.inf, math.inf, math.inf, math.inf, -math.inf)
+UNLIMITED = Limits(math.inf, math.inf, math.inf, math.inf, -math.inf, max_stale_sessions=10**9)
 
 
 @dataclass(frozen=True)

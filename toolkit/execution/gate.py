@@ -70,14 +70,16 @@ class Gate:
     limits: Limits
     rules: Rules
 
-    def review(self, orders: Sequence[Order], account: Account, ages: Mapping[str, int]) -> list[Verdict]:
+    def review(self, orders: Sequence[Order], account: Account, ages: Mapping[str, int],
+               later: Sequence[Order] = ()) -> list[Verdict]:  # fmt: skip
         """A verdict an order, those that only close first, as they fill; `ages`: sessions since each symbol's last traded bar.
 
-        A symbol that is missing from `ages` is as old as can be.
+        A symbol that is missing from `ages` is as old as can be. `later`: orders of the same plan that follow; what they close
+        makes room already.
         """
-        symbols = book_symbols(account, sorted({o.symbol for o in orders} | set(account.positions)))
+        symbols = book_symbols(account, sorted({o.symbol for o in (*orders, *later)} | set(account.positions)))
         book = to_book(account, symbols)
-        state, asked = book.account[0], {o.symbol: o.signed for o in orders}
+        state, asked = book.account[0], {o.symbol: o.signed for o in (*orders, *later)}
         equity, gross, room = float(state["equity"]), float(state["long"] + state["short"]), float(free(state, self.rules))
         for symbol, p, slots in zip(symbols, book.positions, book.orders, strict=True):
             waits = [asked[symbol]] if symbol in asked else [int(rest) for rest in slots["rest"] if rest]

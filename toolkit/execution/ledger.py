@@ -132,7 +132,7 @@ class Ledger:
     def orders_in(self, *states: str, cycle: str | None = None) -> list[Order]:
         """Orders in these states, oldest first; `qty` is what still waits."""
         rows = self._db.execute(
-            "SELECT id, cycle, symbol, side, rest, reference, wanted, cut_by, kind, level, day FROM intents"
+            "SELECT id, cycle, symbol, side, rest, reference, wanted, cut_by, kind, coalesce(trigger, level), day FROM intents"
             f" WHERE status IN ({','.join('?' * len(states))}) AND (? IS NULL OR cycle = ?) ORDER BY rowid",
             (*states, cycle, cycle),
         )
@@ -166,7 +166,8 @@ class Ledger:
             db.execute("UPDATE account SET cash = cash + ?", (sum(row[6] for row in rows),))
             db.executemany(schema.KEEP_POSITION, map(schema.position_row, positions))
             for o in orders:
-                db.execute("UPDATE intents SET rest = ?, reason = ? WHERE id = ?", (o.rest, o.why, o.order))
+                values = (o.rest, o.why, null(o.level), o.order)
+                db.execute("UPDATE intents SET rest = ?, reason = ?, trigger = ? WHERE id = ?", values)
                 if o.status:
                     self._move(db, o.order, o.status, f"{text(session)} {o.why}".strip())
             db.execute("UPDATE account SET session = ?", (text(session),))
@@ -180,9 +181,10 @@ class Ledger:
                 o = i.order
                 kind = (o.kind, null(o.level), int(o.day))
                 row = (o.id, key, o.symbol, o.side, o.qty, o.reference, o.wanted, o.limit, "", o.qty, i.reason, *kind)
-                db.execute("INSERT INTO intents VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", row)
+                db.execute("INSERT INTO intents VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL)", row)
                 self._move(db, o.id, i.status, i.reason)
             for order in superseded:
+                db.execute("UPDATE intents SET reason = 'REPLACED' WHERE id = ?", (order,))
                 self._move(db, order, "CANCELED", key)
             db.executemany("UPDATE positions SET score = ?, out = 0 WHERE symbol = ?", [(v, s) for s, v in scores.items()])
             for i in intents:

@@ -163,6 +163,7 @@ class Outcome(NamedTuple):
     status: str  # its next state; empty: the one it has
     rest: int  # micro-shares
     why: str = ""
+    level: float = float("nan")  # of a limit or stop that waits: a split moves it
 
 
 @dataclass(frozen=True)

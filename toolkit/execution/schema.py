@@ -9,6 +9,7 @@ import pandas as pd
 from toolkit.execution.orders import Position
 
 VERSION = 2
+# intents.level is the level as decided, intents.trigger the same in the shares of today, where a split came between.
 SCHEMA = """
 CREATE TABLE account(name TEXT NOT NULL, mode TEXT NOT NULL, version INTEGER NOT NULL, epoch INTEGER NOT NULL,
                      cash INTEGER NOT NULL, session TEXT) STRICT;
@@ -19,7 +20,8 @@ CREATE TABLE cycles(key TEXT PRIMARY KEY, session TEXT NOT NULL, bars TEXT NOT N
 CREATE TABLE intents(id TEXT PRIMARY KEY, cycle TEXT NOT NULL REFERENCES cycles(key), symbol TEXT NOT NULL,
                      side TEXT NOT NULL, qty INTEGER NOT NULL, reference REAL NOT NULL, wanted INTEGER NOT NULL,
                      cut_by TEXT NOT NULL, status TEXT NOT NULL, rest INTEGER NOT NULL, reason TEXT NOT NULL,
-                     kind TEXT NOT NULL DEFAULT 'market', level REAL, day INTEGER NOT NULL DEFAULT 0) STRICT;
+                     kind TEXT NOT NULL DEFAULT 'market', level REAL, day INTEGER NOT NULL DEFAULT 0,
+                     trigger REAL) STRICT;
 CREATE TABLE order_events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL REFERENCES intents(id), before TEXT NOT NULL,
                           after TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
 CREATE TABLE events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session TEXT NOT NULL, kind TEXT NOT NULL,
@@ -38,6 +40,7 @@ ALTER TABLE positions ADD COLUMN out INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE intents ADD COLUMN kind TEXT NOT NULL DEFAULT 'market';
 ALTER TABLE intents ADD COLUMN level REAL;
 ALTER TABLE intents ADD COLUMN day INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE intents ADD COLUMN trigger REAL;
 ALTER TABLE events ADD COLUMN slip INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE events ADD COLUMN reason TEXT NOT NULL DEFAULT '';
 UPDATE positions SET peak = entry;

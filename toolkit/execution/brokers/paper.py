@@ -69,13 +69,15 @@ class PaperBroker:
         done = settlement(account, bars, self.rules)
         if done is None:
             return account
-        rest = {o.order: o.rest for o in done.orders if o.status in {"", "PARTIAL"}}
+        waits = {o.order: o for o in done.orders if o.status in {"", "PARTIAL"}}
         return replace(
             account,
             cash=account.cash + sum(e.cash for e in done.events),
             positions=account.positions | {p.symbol: p for p in done.positions},
             session=bars.index[-1],
-            waiting=tuple(replace(o, qty=rest[o.id]) for o in account.waiting if o.id in rest),
+            waiting=tuple(
+                replace(o, qty=waits[o.id].rest, level=waits[o.id].level) for o in account.waiting if o.id in waits
+            ),
         )
 
 
@@ -128,7 +130,8 @@ def outcomes(account: Account, book: Book, ends: dict[int, int]) -> list[Outcome
         reason, waiting = ends.get(-1 - i), waits.get(-1 - i)
         if waiting is not None:
             status = "PARTIAL" if reason in TRADES else ""
-            found.append(Outcome(order.id, status, abs(int(waiting["rest"])), REASONS.get(int(waiting["why"]), "")))
+            rest, why = abs(int(waiting["rest"])), REASONS.get(int(waiting["why"]), "") if waiting["why"] else ""
+            found.append(Outcome(order.id, status, rest, why, float(waiting["level"])))
         elif reason in STATES and reason is not None:
             found.append(Outcome(order.id, STATES[reason], 0, REASONS[reason]))
         else:

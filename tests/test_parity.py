@@ -1,0 +1,87 @@
+"""Backtest and loop, order by order, to the micro-unit."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest import random_bars
+from toolkit.cycle.parity import parity
+from toolkit.data import Bars
+from toolkit.execution.brokers.paper import PaperBroker
+from toolkit.execution.costs import Costs, Exits, Limits, Policy
+from toolkit.signals.strategies import trend_and_rsi
+
+NONE = float("inf")
+
+
+def market(seed: int) -> Bars:
+    """Random bars with splits, halts and gaps, and a volume that is thin at times."""
+    bars = random_bars(seed, n_symbols=3, n_bars=90)
+    rng = np.random.default_rng(seed + 1)
+    traded = bars.traded.copy()
+    traded[4] = np.where(np.isnan(traded[3]), np.nan, np.floor(rng.choice([0.0, 40.0, 300.0, 1e6], traded[4].shape)))
+    frames = {
+        s: pd.DataFrame(traded[:, n].T, index=bars.index, columns=["open", "high", "low", "close", "volume"])
+        for n, s in enumerate(bars.symbols)
+    }
+    return Bars.from_frame(frames, actions=bars.events())
+
+
+def restless(bars: Bars) -> pd.DataFrame:
+    """Long, short or out, by the last two moves; sometimes without an opinion."""
+    move = bars.close.pct_change(fill_method=None)
+    scores = np.sign(move) * (np.sign(move) == np.sign(move.shift(1))).astype(float)
+    return scores.where(move.abs() > 0.002)
+
+
+COSTS = st.builds(
+    Costs, per_share=st.sampled_from([0.0, 0.01]), minimum=st.sampled_from([0.0, 1.0]), per_order=st.sampled_from([0.0, 0.5]),
+    fee_bps=st.sampled_from([0.0, 3.0]), slippage_bps=st.sampled_from([0.0, 5.0]), half_spread=st.sampled_from([0.0, 0.01]),
+    impact=st.sampled_from([0.0, 0.1]), borrow=st.sampled_from([0.0, 0.05]), interest=st.sampled_from([0.0, 0.06]),
+)  # fmt: skip
+LIMITS = st.builds(
+    Limits, max_order_notional=st.sampled_from([NONE, 9_000.0]), max_order_share=st.sampled_from([NONE, 0.3]),
+    max_position=st.sampled_from([NONE, 0.4]), max_gross=st.sampled_from([NONE, 1.2]),
+    min_cash=st.sampled_from([-NONE, 0.0, 0.05]),
+    volume_share=st.sampled_from([NONE, 0.1]), leverage=st.sampled_from([1.0, 2.0]), allow_short=st.booleans(),
+    max_stale_sessions=st.just(10**6),
+)  # fmt: skip
+POLICIES = st.builds(
+    Policy, whole_shares=st.booleans(), band=st.sampled_from([NONE, 0.0, 0.03]),
+    order_kind=st.sampled_from(["market", "limit", "stop"]), order_offset=st.sampled_from([0.0, 0.01]),
+    time_in_force=st.sampled_from(["gtc", "day"]),
+)  # fmt: skip
+EXITS = st.builds(Exits, *[st.sampled_from([NONE, 0.02, 0.05])] * 3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**20), costs=COSTS, limits=LIMITS, policy=POLICIES, exits=EXITS)
+def test_law_3_every_order_trade_and_micro_dollar_of_the_loop_is_that_of_the_backtest(seed, costs, limits, policy, exits):
+    both = parity(restless, market(seed), costs=costs, limits=limits, policy=policy, exits=exits, cash=20_000.0, progress=False)
+    assert both.same, str(both)
+    assert len(both.backtest.orders) > 0 and both.brokers[0].denials == ()
+
+
+def test_a_broker_that_fills_a_cent_off_is_named_order_by_order(bundled):
+    class Careless(PaperBroker):
+        def settle(self, bars):
+            object.__setattr__(self, "rules", self.rules._replace(slippage=0.0006))
+            return super().settle(bars)
+
+    bars = bundled.until("2001-12-31").since("2001-01-01").select(["IBM", "MSFT"])
+    both = parity(trend_and_rsi, bars, {"paper": PaperBroker, "careless": Careless}, progress=False)
+    good, bad = both.brokers
+    assert good.same and not bad.same and not both.same
+    assert {"trade", "equity"} <= set(bad.differences["what"]) and "price" in set(bad.differences["field"])
+    assert "no difference" in str(good) and "DIFFERENCES" in str(bad) and "careless" in both._repr_html_()
+
+
+@pytest.mark.parametrize("start", [None, "2012-06-01"])
+def test_the_default_strategy_meets_no_difference_on_bundled_prices(bundled, start):
+    bars = bundled.since("2012-01-01")
+    both = parity(trend_and_rsi, bars, start=start, progress=False)
+    assert both.same and len(both.backtest.fills) > 10, str(both)
+    warm = 49 if start is None else 0  # bars without an opinion, for which the loop has no cycle
+    assert both.brokers[0].cycles == len(both.backtest.equity) - warm
