@@ -1,5 +1,6 @@
 """The laws that the README promises, each a test that can fail.  (5, range independence, stands in test_market.)"""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,7 @@ from toolkit.cycle.turn import turn
 from toolkit.data import Bars
 from toolkit.execution.audit import verify
 from toolkit.execution.brokers.paper import PaperBroker
-from toolkit.execution.costs import Costs, Limits, Policy, rules
+from toolkit.execution.costs import UNLIMITED, Costs, Exits, Limits, Policy, rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
 from toolkit.kernels.account import UNIT
@@ -27,7 +28,7 @@ LOOSE = Limits(
     max_order_notional=1e9, max_order_share=1.0, max_position=0.6, max_gross=1.0, min_cash=0.0, max_stale_sessions=99
 )
 FREE = Costs(fee_bps=0.0, slippage_bps=0.0)
-FRICTION = Costs(per_share=0.005, minimum=1.0, fee_bps=2.0, slippage_bps=5.0)
+FRICTION = Costs(per_share=0.005, minimum=1.0, fee_bps=2.0, slippage_bps=5.0, borrow=0.05, interest=0.06)
 
 
 def above_average(bars: Bars) -> pd.DataFrame:
@@ -65,8 +66,9 @@ def test_law_1_a_backtest_of_the_past_is_the_past_of_the_backtest(seed, cut):
 
 
 # -------------------------------------------------------------------------------------------------------- 2. two roads
-@pytest.mark.parametrize("seed", range(5))
-def test_law_2_without_friction_the_step_is_the_textbook_formula(seed):
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**20), short=st.booleans())
+def test_law_2_without_friction_the_step_is_the_textbook_formula(seed, short):
     bars = random_bars(seed, halts=False, actions=False)
     close = bars.close.to_numpy()
     opens = np.vstack([bars.traded[0].T[:1], close[:-1]])
@@ -76,9 +78,13 @@ def test_law_2_without_friction_the_step_is_the_textbook_formula(seed):
         for n, s in enumerate(bars.symbols)
     }  # fmt: skip
     flat = Bars.from_frame(frames)
-    drawn = np.random.default_rng(seed).dirichlet(np.ones(5), len(flat))[:, :4]
+    rng = np.random.default_rng(seed)
+    drawn = rng.dirichlet(np.ones(5), len(flat))[:, :4] * (rng.choice([-1.0, 1.0], (len(flat), 4)) if short else 1.0)
     weights = pd.DataFrame(drawn, index=flat.index, columns=list(flat.symbols))
-    result = backtest(held_always, flat, lambda scores, bars: weights, costs=FREE, policy=Policy(band=0.0), cash=1e9)
+    limits = replace(UNLIMITED, allow_short=True, leverage=2.0) if short else None
+    result = backtest(
+        held_always, flat, lambda scores, bars: weights, costs=FREE, limits=limits, policy=Policy(band=0.0), cash=1e9
+    )
     returns = flat.close.pct_change().fillna(0.0)
     formula = 1e9 * (1.0 + (weights.shift(1).fillna(0.0) * returns).sum(axis=1)).cumprod()
     np.testing.assert_allclose(result.equity, formula, rtol=1e-12)
@@ -153,24 +159,36 @@ def test_law_4_the_account_is_the_fold_of_its_fills_and_actions(values):
 
 
 # ---------------------------------------------------------------------------------------------------- 6. conservation
-@settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 2**20), whole=st.booleans())
-def test_law_6_cash_and_shares_change_only_by_recorded_events_and_value_by_prices(seed, whole):
+def long_or_short(bars: Bars) -> pd.DataFrame:
+    """Long above the mean of five bars, short below it."""
+    return above_average(bars) * 2.0 - 1.0
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**20), whole=st.booleans(), short=st.booleans(), exits=st.booleans())
+def test_law_6_cash_and_shares_change_only_by_recorded_events_and_value_by_prices(seed, whole, short, exits):
     bars = random_bars(seed)
-    result = backtest(above_average, bars, equal_weight(), costs=FRICTION, limits=LOOSE, policy=Policy(whole), cash=50_000.0)
+    limits = replace(LOOSE, allow_short=short, leverage=1.5 if short else 1.0, max_gross=1.5)
+    result = backtest(
+        long_or_short if short else above_average, bars, equal_weight(), costs=FRICTION, limits=limits, policy=Policy(whole),
+        exits=Exits(0.03, 0.05, 0.04) if exits else None, cash=50_000.0,
+    )  # fmt: skip
     micro = lambda x: round(x * UNIT)  # noqa: E731
     cash, shares, marks = 50_000 * UNIT, dict.fromkeys(bars.symbols, 0), dict.fromkeys(bars.symbols, 0.0)
     by_session = dict(iter(result.records.groupby("session")))
     splits = bars.events().set_index(["date", "symbol"])["split"]
+    trades = {"FILLED", "PARTIAL", "CASH_AT_OPEN", "STOP_LOSS", "TRAILING_STOP", "TAKE_PROFIT"}
     for t, session in enumerate(bars.index):
         for r in by_session.get(session, pd.DataFrame()).itertuples():
-            cash, shares[r.symbol] = cash + micro(r.cash), shares[r.symbol] + micro(r.shares)
-            assert r.reason in {"FILLED", "PARTIAL", "CASH_AT_OPEN", "SPLIT", "DIVIDEND"} or r.cash == r.shares == 0.0
-            if r.reason == "FILLED":  # the money of a trade is its shares at its price and the fee, nothing else
+            cash += micro(r.cash)
+            if r.symbol:
+                shares[r.symbol] += micro(r.shares)
+            assert r.reason in trades | {"SPLIT", "DIVIDEND", "BORROW", "INTEREST"} or r.cash == r.shares == 0.0
+            if r.reason in trades and r.shares:  # the money of a trade is its shares at its price and the fee, nothing else
                 assert micro(r.cash) == -round(micro(r.shares) * r.price) - micro(r.fee)
         for n, s in enumerate(bars.symbols):
             marks[s] /= splits.get((session, s), 1.0)
             close = bars.traded[3, n, t]
             marks[s] = close if close == close else marks[s]
-        assert cash >= 0
+        assert short or cash >= 0
         assert result.equity.iloc[t] == (cash + sum(round(shares[s] * marks[s]) for s in shares)) / UNIT

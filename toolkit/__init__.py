@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from toolkit.cycle.backtest import backtest
     from toolkit.cycle.engine import TradingEngine
+    from toolkit.cycle.parity import parity
+    from toolkit.cycle.sweep import sweep
+    from toolkit.cycle.walkforward import walk_forward
     from toolkit.data.bars import Bars
     from toolkit.data.calendar import Calendar
     from toolkit.data.clock import ReplayClock, SystemClock
@@ -15,14 +18,20 @@ if TYPE_CHECKING:
     from toolkit.data.sources.sample import SampleSource
     from toolkit.data.sources.yahoo import YahooSource
     from toolkit.errors import ToolkitError
+    from toolkit.execution.costs import Costs, Exits, Limits, Policy
     from toolkit.execution.ledger import Ledger
+    from toolkit.signals.causality import certify
     from toolkit.signals.strategies import trend_and_rsi
 
 _HOME = {
     "Bars": "data.bars",
     "Calendar": "data.calendar",
+    "Costs": "execution.costs",
+    "Exits": "execution.costs",
     "Ledger": "execution.ledger",
+    "Limits": "execution.costs",
     "MarketData": "data.market",
+    "Policy": "execution.costs",
     "ReplayClock": "data.clock",
     "SampleSource": "data.sources.sample",
     "SystemClock": "data.clock",
@@ -30,7 +39,11 @@ _HOME = {
     "TradingEngine": "cycle.engine",
     "YahooSource": "data.sources.yahoo",
     "backtest": "cycle.backtest",
+    "certify": "signals.causality",
+    "parity": "cycle.parity",
+    "sweep": "cycle.sweep",
     "trend_and_rsi": "signals.strategies",
+    "walk_forward": "cycle.walkforward",
 }
 __all__ = list(_HOME)
 __version__ = "0.1.0"
