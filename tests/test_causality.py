@@ -15,7 +15,7 @@ from toolkit.data import Bars
 from toolkit.errors import InvalidParameter, StrategyFailed
 from toolkit.signals import examples
 from toolkit.signals import indicators as ta
-from toolkit.signals.causality.certify import certify
+from toolkit.signals.causality.certification import certify
 from toolkit.signals.causality.invariance import in_other_shares
 from toolkit.signals.rules import above
 from toolkit.signals.sets import IndicatorSet

@@ -13,7 +13,7 @@ from conftest import random_bars
 from toolkit.data.places import state_folder
 from toolkit.errors import InvalidParameter
 from toolkit.signals.causality.certificate import Certificate, Leak, packed, unpacked
-from toolkit.signals.causality.certify import certify
+from toolkit.signals.causality.certification import certify
 from toolkit.signals.causality.identity import identity
 
 

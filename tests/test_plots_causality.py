@@ -7,7 +7,7 @@ import pytest
 from conftest import random_bars
 from toolkit.errors import InvalidParameter
 from toolkit.plots.causality import leaks
-from toolkit.signals.causality.certify import certify
+from toolkit.signals.causality.certification import certify
 
 
 def test_every_leaking_bar_has_its_mark():

@@ -13,7 +13,7 @@ from toolkit.data import ANCHOR, BarCache, MarketData
 from toolkit.data.bars import Bars
 from toolkit.data.sources.named import source_of
 from toolkit.signals.causality.certificate import place
-from toolkit.signals.causality.certify import certify
+from toolkit.signals.causality.certification import certify
 
 EXAMPLE = """\
 examples:

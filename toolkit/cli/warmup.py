@@ -11,8 +11,10 @@ from tqdm import tqdm
 
 from toolkit.cycle.backtest import backtest
 from toolkit.cycle.engine import TradingEngine
+from toolkit.cycle.sweep import sweep
 from toolkit.data.clock import SystemClock
 from toolkit.kernels import jit, warm
+from toolkit.signals import above, sma, trend_and_rsi
 
 EXAMPLE = """\
 example:
@@ -38,9 +40,13 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def trade(folder: Path) -> None:
-    """A few cycles and a backtest of bundled prices: the trading step, one bar at a time and in its loop."""
+    """A few cycles, a backtest and two sweeps of bundled prices: the trading step, one bar at a time and in its loops."""
     keys = {"symbols": ["IBM"], "start": dt.date(2012, 2, 1), "end": dt.date(2012, 2, 10)}
     places = {"state": str(folder / "state"), "cache": {"directory": str(folder / "cache")}}
     engine = TradingEngine.from_values(**keys, **places, risk={"max_order_share": 0.25})
     engine.run_continuous()
-    backtest(engine.signal_generator.strategy, engine.data_cache.bars(["IBM"]).until("2001-01-31"), cash=1e5)
+    bars, strategy = engine.data_cache.bars(["IBM"]).until("2001-01-31"), engine.signal_generator.strategy
+    backtest(strategy, bars, cash=1e5, state=False)
+    crossing = above(lambda fast: sma(fast), lambda slow: sma(slow))
+    sweep(crossing, {"fast": [2, 3], "slow": [5]}, bars, state=False, progress=False)
+    sweep(trend_and_rsi, {"fast": [3, 5]}, bars, state=False, progress=False)
