@@ -20,6 +20,7 @@ from toolkit.execution.costs import Costs, Exits, Policy
 from toolkit.kernels.account import UNIT
 from toolkit.risk.bootstrap import intervals
 from toolkit.risk.overfitting import deflated_sharpe
+from toolkit.signals.strategies import trend_and_rsi
 
 FLAT = [(10, 10, 10, 10)] * 5
 
@@ -226,3 +227,14 @@ def test_a_symbol_that_was_not_traded_is_refused():
     for ask in (traded(market(FLAT), [0.5] * 5).on_price, traded(market(FLAT), [0.5] * 5).plot):
         with pytest.raises(InvalidSymbol, match="symbol 'MSFT' is not among A; pass one of them"):
             ask("MSFT")
+
+
+def test_a_backtest_is_a_trial_once_with_its_sharpe_ratio_a_bar(bundled, tmp_path):
+    bars = bundled.since("2010-01-01")
+    first, again = (backtest(trend_and_rsi, bars, state=tmp_path) for _ in range(2))
+    other = backtest(trend_and_rsi, bars, costs=Costs(fee_bps=50.0), state=tmp_path)
+    returns = [r.equity.pct_change().iloc[1:] for r in (first, other)]
+    ratios = [r.mean() / r.std() for r in returns]
+    assert other.trials.count == 2 and again.deflated_sharpe.trials == 2
+    assert other.trials.variance == pytest.approx(np.var(ratios, ddof=1))
+    assert backtest(trend_and_rsi, bars, state=False).deflated_sharpe is None

@@ -67,9 +67,10 @@ def backtest(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, sizing: Sizin
 
 def counted(equity: np.ndarray, bars: Bars, folder: Path) -> Trials:
     """The trials of the project, this curve among them: the same curve of the same bars is the same trial."""
-    trials, values = Trials(folder, bars_per_year(bars.interval)), equity[: np.argmax(equity <= 0.0) or None]
+    trials = Trials(folder, bars_per_year(bars.interval))
+    lived = equity[: np.argmax(equity <= 0.0)] if (equity <= 0.0).any() else equity
     key = blake2b(equity.tobytes() + bars.fingerprint.encode(), digest_size=16).hexdigest()
-    trials.add(key, np.array([sharpe_of(values, periods_per_year=1.0)]), len(equity))
+    trials.add(key, sharpe_of(lived[1:] / lived[:-1] - 1.0), len(equity))
     return trials
 
 
