@@ -46,7 +46,7 @@ soak: .venv/ok   ## the campaigns whole: corruption, kills, a full disk, crowds,
 	$(BIN)/python -m tests.campaigns && $(BIN)/python -m tests.fuzz
 
 bench: .venv/ok  ## measure against the references, side by side (peers: pip install -e '.[bench]')
-	status=0; for each in cycle data kernels; do $(BIN)/python -m benchmarks.$$each || status=1; done; exit $$status
+	status=0; for each in cycle data kernels sweep; do $(BIN)/python -m benchmarks.$$each || status=1; done; exit $$status
 
 clean:           ## remove the virtual environment, caches and runs/; state/ (your accounts) stays
 	rm -rf .venv runs *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -151,7 +151,7 @@ def test_an_account_that_is_ruined_is_measured_up_to_its_ruin():
 
 # ----------------------------------------------------------------------------------------------------------- trials
 def test_a_sharpe_ratio_is_deflated_for_the_trials_of_the_project(tmp_path):
-    trials, plain = Trials(tmp_path), played(5)
+    trials, plain = Trials(tmp_path), replace(played(5), trials=None)
     assert plain.deflated_sharpe is None and "selection" not in repr(plain)
     trials.add("a sweep", np.linspace(-0.1, 0.1, 40), n_bars=160)
     counted = replace(plain, trials=trials)
