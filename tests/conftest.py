@@ -25,10 +25,11 @@ def bundled(tmp_path_factory) -> Bars:
 
 
 @pytest.fixture(autouse=True)
-def own_project(tmp_path, monkeypatch):
+def own_project(tmp_path_factory, monkeypatch):
     """Backtests, sweeps and certificates leave their traces in a project of the test's own."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "state").mkdir(exist_ok=True)
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "state").mkdir()
+    monkeypatch.chdir(folder)
 
 
 @pytest.fixture(autouse=True)

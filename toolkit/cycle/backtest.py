@@ -49,7 +49,8 @@ def backtest(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, sizing: Sizin
         raise EmptyRange(f"there is no bar from {start} on", f"start before {bars.index[-1]:%Y-%m-%d}")
     columns = [read_only(frame.to_numpy(dtype=float).T) for frame in (scores, weights)]
     market, actions = prices(bars, 0, len(bars.symbols)), read_only(bars.actions)
-    equity, placed, records = np.zeros(len(bars)), 2 * len(bars), 4 * len(bars)
+    every = len(bars.symbols) if law.band < np.inf else 2
+    equity, placed, records = np.zeros(len(bars)), every * len(bars), 2 * every * len(bars)
     while True:
         book = new_book(len(bars.symbols), opening / UNIT, records, placed=placed)
         walk(first, len(bars), market, actions, *columns, book, law, equity)

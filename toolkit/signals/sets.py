@@ -263,7 +263,7 @@ def computed(members: Members, bars: Bars, out: np.ndarray | None = None) -> np.
     if out.shape != shape or out.dtype != np.float64 or not side_by_side:
         raise InvalidParameter(f"out is {out.dtype} of shape {out.shape}", f"pass a writable float64 array of shape {shape}")
     able = tuple(m for m in members if m.lookback < len(bars))
-    of_able = [m in able for m in members for _ in m.places]
+    of_able = [m.lookback < len(bars) for m in members for _ in m.places]
     out[np.logical_not(of_able)] = np.nan
     if able:
         program, wanted = programmed(able)
