@@ -341,3 +341,16 @@ def test_a_certificate_that_found_a_leak_trades_nothing(values, bundled):
     config = checked_config(values | {"mode": "paper", "allow_uncertified": False})
     with pytest.raises(Uncertified, match="failed: FUTURE"):
         TradingEngine(config, strategy=tomorrow, clock=ReplayClock([close_of("2012-07-02")])).run_cycle()
+
+
+def test_what_is_held_of_a_symbol_that_left_the_universe_is_said_in_every_report(values):
+    values |= {"mode": "paper", "account": "mine"}
+    days = [close_of("2012-03-01"), close_of("2012-03-02"), close_of("2012-03-05")]
+    first = TradingEngine(checked_config(values), clock=ReplayClock(days[:2]))
+    first.run_continuous(interval_minutes=1)
+    held = [p.symbol for p in first.ledger.account().positions.values() if p.qty]
+    first.close()
+    rest = [s for s in SYMBOLS if s != held[0]]
+    second = TradingEngine(checked_config(values | {"symbols": rest}), clock=ReplayClock(days[2:]))
+    for said in str(second.preview()), str(second.run_cycle()):
+        assert f"held beside the universe, left alone: {held[0]} " in said

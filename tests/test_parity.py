@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import random_bars
+from toolkit.cycle.backtest import backtest
 from toolkit.cycle.parity import parity
 from toolkit.data import Bars
+from toolkit.errors import InvalidParameter
 from toolkit.execution.brokers.paper import PaperBroker
 from toolkit.execution.costs import Costs, Exits, Limits, Policy
 from toolkit.signals.strategies import trend_and_rsi
@@ -85,3 +87,40 @@ def test_the_default_strategy_meets_no_difference_on_bundled_prices(bundled, sta
     assert both.same and len(both.backtest.fills) > 10, str(both)
     warm = 49 if start is None else 0  # bars without an opinion, for which the loop has no cycle
     assert both.brokers[0].cycles == len(both.backtest.equity) - warm
+
+
+def test_intraday_bars_are_charged_for_their_part_of_a_year_on_both_sides():
+    index = pd.date_range("2012-01-03 14:30", periods=60, freq="30min", tz="UTC")
+    rng = np.random.default_rng(0)
+    close = 50.0 * np.exp(np.cumsum(0.01 * rng.standard_normal(60)))
+    frame = pd.DataFrame({"open": close, "high": close * 1.01, "low": close * 0.99, "close": close, "volume": 1e6}, index=index)
+    bars = Bars.from_frame({"A": frame, "B": frame}, interval="30m")
+    limits = Limits(NONE, NONE, NONE, NONE, -NONE, allow_short=True, leverage=2.0, max_stale_sessions=10**6)
+    both = parity(restless, bars, [PaperBroker], costs=Costs(borrow=0.5, interest=0.5), limits=limits, progress=False)
+    charged = both.backtest.records.query("reason == 'BORROW'")
+    assert both.same and len(charged) > 0, str(both)
+    assert charged["price"].iloc[0] == 0.5 / (252.0 * 13)
+
+
+@pytest.mark.parametrize("wrong", [{"costs": 5}, {"limits": {}}, {"policy": "daily"}, {"exits": 0.05}, {"sizing": 0.5},
+                                   {"cash": True}, {"start": 5}, {"cash": -1.0}])  # fmt: skip
+def test_what_is_no_world_is_refused_in_a_sentence(bundled, wrong):
+    with pytest.raises(InvalidParameter, match=next(iter(wrong))):
+        backtest(trend_and_rsi, bundled, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"fee_bps": "5"}, {"fee_bps": True}, {"fee_bps": NONE}, {"slippage_bps": 10_000.0},
+                                   {"borrow": float("nan")}, {"impact": -1.0}])  # fmt: skip
+def test_costs_that_are_no_finite_numbers_are_refused(wrong):
+    with pytest.raises(InvalidParameter, match=f"Costs.{next(iter(wrong))} is"):
+        Costs(**wrong)
+    assert Costs(fee_bps=np.int64(5)).fee_bps == 5
+
+
+def test_an_account_that_outgrows_its_whole_micro_dollars_is_refused():
+    index = pd.bdate_range("2012-01-03", periods=6)
+    price = pd.Series([10.0, 10.0, 10.0, 1e9, 1e9, 1e9], index=index)
+    bars = Bars.from_frame(pd.DataFrame({f: price for f in ("open", "high", "low", "close", "volume")}), symbol="X")
+    for trade in backtest, lambda *a, **k: parity(*a, progress=False, **k):
+        with pytest.raises(InvalidParameter, match="equity reached .* on 2012-01-06"):
+            trade(lambda b: b.close * 0.0 + 1.0, bars)

@@ -21,7 +21,7 @@ sizes = st.integers(1, 40)
 def folded(draw):
     """(bars, folds, horizon, embargo) that leave something to learn from."""
     folds, horizon, embargo = draw(st.integers(2, 8)), draw(st.integers(0, 6)), draw(st.integers(0, 6))
-    return draw(st.integers(2 * folds * (2 * horizon + embargo + 1), 300)), folds, horizon, embargo
+    return draw(st.integers(2 * folds * (2 * horizon + embargo + 1), 400)), folds, horizon, embargo
 
 
 def test_ten_bars_by_hand():

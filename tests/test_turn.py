@@ -4,6 +4,7 @@ import random
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from toolkit.errors import LedgerError
 from toolkit.execution.audit import verify
 from toolkit.execution.brokers.cached import CachedBroker
 from toolkit.execution.brokers.paper import PaperBroker
-from toolkit.execution.costs import Costs, Limits, Policy, rules
+from toolkit.execution.costs import UNLIMITED, Costs, Limits, Policy, rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Account, Position, order_id
@@ -274,3 +275,39 @@ def test_an_order_that_the_cash_at_the_open_did_not_carry_ends_as_cut(ledger):
     assert ledger.frame("intents")["status"].tolist() == ["CUT"]
     assert ledger.account().positions["S0"].qty == 1_666 * UNIT  # of 4,500 at ten dollars, 50,000 / 30 could be paid
     assert verify(ledger) == []
+
+
+# ------------------------------------------------------------------------------------------------- bars that come late
+def late_bars():
+    """Two symbols; the bar of B on the fourth day is there only a day later."""
+    index = pd.bdate_range("2012-01-02", periods=7)
+    frame = lambda x: pd.DataFrame({"open": x, "high": x, "low": x, "close": x, "volume": np.multiply(x, 1e5)}, index=index)  # noqa: E731
+    whole = Bars.from_frame({"A": frame([10.0] * 7), "B": frame([20.0, 20.0, 20.0, 21.0, 22.0, 22.0, 22.0])})
+    gap = frame([20.0, 20.0, 20.0, np.nan, 22.0, 22.0, 22.0])
+    return whole, Bars.from_frame({"A": frame([10.0] * 7), "B": gap})
+
+
+@pytest.mark.parametrize("kind, band", [("market", float("inf")), ("limit", float("inf"))])
+def test_a_bar_that_comes_late_charges_no_interest_again_and_ends_no_order(tmp_path, kind, band):
+    whole, gap = late_bars()
+    costs, limits = Costs(fee_bps=0.0, slippage_bps=0.0, interest=0.252, borrow=0.252), replace(UNLIMITED, leverage=2.0)
+    law = rules(costs, limits, Policy(order_kind=kind, time_in_force="day", band=band))
+    wanted = {3: (1.0, 1.0), 4: (0.5, 1.0), 5: (1.0, 1.0)}  # two thirds of equity borrowed from the fourth day on
+    ledgers = []
+    for name, seen in ("whole", [whole] * 7), ("late", [gap] * 4 + [whole] * 3):
+        ledger = Ledger.open(tmp_path / name, account="t", mode="paper", cash=10_000.0)
+        for t in range(7):
+            bars = seen[t].until(whole.index[t])
+            a, b = wanted.get(t, (0.9, 0.8))
+            scores = {"A": a, "B": b if not np.isnan(bars.traded[3, 1, -1]) else np.nan}
+            turn(bars, scores, {"A": 0.8 * a, "B": 0.8 * b}, key=str(t), broker=PaperBroker(ledger, law), ledger=ledger,
+                 gate=Gate(limits, law))  # fmt: skip
+        ledgers.append(ledger)
+    sides = [ledger.frame("events").query("kind == 'interest'")[["session"]].value_counts() for ledger in ledgers]
+    for charges in sides:
+        assert len(charges) > 0 and (charges == 1).all()
+    ends = ledgers[1].frame("intents")
+    assert not ((ends["status"] == "EXPIRED") & (ends["reason"] == "HALTED") & (ends["symbol"] == "A")).any()
+    for ledger in ledgers:
+        assert verify(ledger) == []
+        ledger.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import blake2b
+from numbers import Real
 from pathlib import Path
 from typing import Literal
 
@@ -17,8 +18,8 @@ from toolkit.data.intervals import bars_per_year
 from toolkit.data.places import state_folder
 from toolkit.errors import EmptyRange, InvalidParameter
 from toolkit.execution.book import prices, read_only
-from toolkit.execution.costs import UNLIMITED, Costs, Exits, Limits, Policy, rules
-from toolkit.execution.orders import micro_cash
+from toolkit.execution.costs import Costs, Exits, Limits, Policy, economics, rules
+from toolkit.execution.orders import check_size, micro_cash
 from toolkit.kernels.account import UNIT, new_book
 from toolkit.kernels.portfolio import walk
 from toolkit.risk.metrics import sharpe_of
@@ -39,11 +40,13 @@ def backtest(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, sizing: Sizin
     (default: the state folder of the project; False counts nothing), so that its Sharpe ratio can be deflated.
     Raises EmptyRange if there is no bar from `start` on, StrategyFailed if the strategy raises or has no opinion at all.
     """
-    law = rules(costs or Costs(), limits or UNLIMITED, policy or Policy(), exits or Exits(),
-                bars_per_year=bars_per_year(bars.interval))  # fmt: skip
+    if not isinstance(bars, Bars):
+        raise InvalidParameter(f"bars is a {type(bars).__name__}", "pass Bars, e.g. Bars.from_frame(frame, symbol='XYZ')")
+    bounds, charges, when, exit_at = economics(limits, costs, policy, exits)
+    law = rules(charges, bounds, when, exit_at, bars_per_year=bars_per_year(bars.interval))
     name = strategy_name(strategy)
     scores = scored(strategy, bars, name)
-    weights = check_weights((sizing or equal_weight())(scores, bars), bars)
+    weights = check_weights(checked_sizing(sizing)(scores, bars), bars)
     first, opening = _position(bars, start), micro_cash(cash)
     if first >= len(bars):
         raise EmptyRange(f"there is no bar from {start} on", f"start before {bars.index[-1]:%Y-%m-%d}")
@@ -59,11 +62,20 @@ def backtest(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, sizing: Sizin
             break
         # the walk counts on beyond the end of its log: the second time all of it fits
         records, placed = int(account["records"]), int(account["placed"])
+    peak = first + int(np.argmax(equity[first:]))
+    check_size(float(equity[peak]), bars.index[peak])
     trials = None if state is False else counted(equity[first:], bars, state_folder() if state is None else Path(state))
     return BacktestResult(
         name, bars, scores, weights, opening, first, equity[first:] / UNIT,
         book.placed[: account["placed"]], book.records[: account["records"]], book.orders, law, trials,
     )  # fmt: skip
+
+
+def checked_sizing(sizing: Sizing | None) -> Sizing:
+    """The sizing, equal weights for none; InvalidParameter for what cannot be called."""
+    if sizing is not None and not callable(sizing):
+        raise InvalidParameter(f"sizing is {sizing!r}", "pass a function (scores, bars) -> weights, e.g. equal_weight(0.5)")
+    return equal_weight() if sizing is None else sizing
 
 
 def counted(equity: np.ndarray, bars: Bars, folder: Path) -> Trials:
@@ -77,6 +89,8 @@ def counted(equity: np.ndarray, bars: Bars, folder: Path) -> Trials:
 
 def _position(bars: Bars, start: pd.Timestamp | str | None) -> int:
     try:
+        if isinstance(start, Real):
+            raise TypeError("a number is no date")
         return 0 if start is None else int(bars.index.searchsorted(pd.Timestamp(start)))
     except (ValueError, TypeError) as error:
         raise InvalidParameter(f"start is {start!r}, which is no session date", "pass e.g. '2012-01-03'") from error

@@ -14,7 +14,7 @@ from toolkit.cycle.benchmark import HeldEqually
 from toolkit.cycle.config import Config, checked_config, read_config
 from toolkit.cycle.named import sizing_of, strategy_of
 from toolkit.cycle.preview import Preview
-from toolkit.cycle.report import CycleReport, RunSummary
+from toolkit.cycle.report import CycleReport, RunSummary, held_beside
 from toolkit.cycle.revealed import Market
 from toolkit.cycle.telemetry import CycleRow, Telemetry
 from toolkit.cycle.turn import Plan, ages, judge, plan, turn
@@ -29,6 +29,7 @@ from toolkit.data import (
     Source,
     SystemClock,
 )
+from toolkit.data.intervals import bars_per_year
 from toolkit.data.sources.named import source_of
 from toolkit.errors import ConfigError, InvalidParameter, ToolkitError, Uncertified
 from toolkit.execution.book import owned
@@ -51,12 +52,12 @@ class TradingEngine:
     """Bars, scores, weights, orders, fills: one cycle at a time, on a replay of history or in real time on paper.
 
     A strategy, sizing, source, clock, market (where bars come from) or broker given here takes the place of the one that the
-    configuration names.
+    configuration names; `interval` is that of the market's bars.
     """
 
     def __init__(self, config: Config, *, strategy: Strategy | None = None, sizing: Sizing | None = None,
                  source: Source | None = None, clock: Clock | None = None, market: Market | None = None,
-                 broker: Callable[[Ledger, Rules], Broker] = PaperBroker) -> None:  # fmt: skip
+                 broker: Callable[[Ledger, Rules], Broker] = PaperBroker, interval: str = "1d") -> None:  # fmt: skip
         self.config = config
         self.source: Source = source or source_of(config.source)
         self.clock: Clock = clock or self._clock()
@@ -64,7 +65,7 @@ class TradingEngine:
         self.signal_generator = SignalGenerator(strategy or strategy_of(config), clock=self.clock)
         self.sizing = sizing or sizing_of(config)
         costs, limits, policy, exits = config.economics()
-        self.rules = rules(costs, limits, policy, exits)
+        self.rules = rules(costs, limits, policy, exits, bars_per_year=bars_per_year(interval))
         self.folder = self._folder()
         self.ledger = Ledger.open(self.folder, account=config.account, mode=config.mode, cash=config.cash)
         self.broker = CachedBroker(broker(self.ledger, self.rules), self.clock)
@@ -101,7 +102,7 @@ class TradingEngine:
     # ------------------------------------------------------------------------------------------------------ one cycle
     def run_cycle(self) -> CycleReport:
         """Fetches, scores, sizes, trades; the same cycle a second time sends nothing."""
-        notes = self.standing()
+        notes = self.standing()  # first of all: nothing is fetched for a strategy that may not trade
         before, lap = self._counts(), self.clock.monotonic
         self.source.meter.allow(self.config.max_api_calls_per_cycle)
         start = lap()
@@ -125,6 +126,7 @@ class TradingEngine:
             benchmark=self._benchmark.value(last_row(bars.close)),
             **{name: n - before[name] for name, n in self._counts().items()},
         )  # fmt: skip
+        notes += held_beside(self.broker.account(), self.config.symbols)
         return CycleReport(self.telemetry.write(row), row, outcome, known.issues, notes)
 
     def preview(self) -> Preview:
@@ -138,7 +140,7 @@ class TradingEngine:
         verdicts = judge(wish, account, self.gate, ages(known, self._missing(known)))
         denials = {v.order.symbol: str(v) for v in verdicts if not v.passed}
         said = last_row(scores), last_row(weights)
-        notes = self.standing(refuse=False)
+        notes = self.standing(refuse=False) + held_beside(account, self.config.symbols)
         return Preview(bars.index[-1], *said, account, wish.orders + wish.cut, done, denials, notes)
 
     def standing(self, refuse: bool = True) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 
@@ -19,7 +19,7 @@ from toolkit.cycle.revealed import Revealed
 from toolkit.data import Bars
 from toolkit.execution.brokers import Broker
 from toolkit.execution.brokers.paper import PaperBroker
-from toolkit.execution.costs import UNLIMITED, Costs, Exits, Limits, Policy
+from toolkit.execution.costs import Costs, Exits, Limits, Policy, economics
 from toolkit.execution.ledger import Ledger
 from toolkit.kernels.account import UNIT, Rules
 from toolkit.risk.sizing import Sizing, equal_weight
@@ -97,28 +97,29 @@ class Parity:
         return f"<b>{escape(str(self).splitlines()[0])}</b><table><tr>{head}</tr>{rows}</table>{tables}"
 
 
-def parity(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, brokers: Mapping[str, MakeBroker] | None = None, *,
+def parity(strategy: Callable[[Bars], pd.DataFrame], bars: Bars,
+           brokers: Mapping[str, MakeBroker] | Sequence[MakeBroker] | None = None, *,
            sizing: Sizing | None = None, limits: Limits | None = None, costs: Costs | None = None,
            policy: Policy | None = None, exits: Exits | None = None, cash: float = 100_000.0,
            start: pd.Timestamp | str | None = None, progress: bool = True) -> Parity:  # fmt: skip
     """Runs the backtest, and the engine bar by bar with a ledger of its own for each broker; compares them order by order.
 
-    `brokers` maps a name to a function of ledger and rules that makes the broker; the paper broker by default. Orders, trades
-    and cash flows must agree in every field, equity at every bar, all to the micro-unit.
+    `brokers` are functions of ledger and rules that make a broker, by a name or in a list; the paper broker by default.
+    Orders, trades and cash flows must agree in every field, equity at every bar, all to the micro-unit.
     """
-    economics = limits or UNLIMITED, costs or Costs(), policy or Policy(), exits or Exits()
-    tested = backtest(strategy, bars, sizing, limits=economics[0], costs=economics[1], policy=economics[2],
-                      exits=economics[3], cash=cash, start=start)  # fmt: skip
+    world = economics(limits, costs, policy, exits)
+    tested = backtest(strategy, bars, sizing, limits=world[0], costs=world[1], policy=world[2], exits=world[3], cash=cash,
+                      start=start, state=False)  # fmt: skip
+    named = brokers if isinstance(brokers, Mapping) else {each.__name__: each for each in brokers or (PaperBroker,)}
     compared = [
-        _compared(name, make, tested, strategy, sizing or equal_weight(), economics, progress)
-        for name, make in (brokers or {"paper": PaperBroker}).items()
+        _compared(name, make, tested, strategy, sizing or equal_weight(), world, progress) for name, make in named.items()
     ]
     return Parity(tested.name, tested, tuple(compared))
 
 
 def _compared(name: str, make: MakeBroker, tested: BacktestResult, strategy: Callable[[Bars], pd.DataFrame], sizing: Sizing,
-              economics: tuple[Limits, Costs, Policy, Exits], progress: bool) -> BrokerParity:  # fmt: skip
-    limits, costs, policy, exits = economics
+              world: tuple[Limits, Costs, Policy, Exits], progress: bool) -> BrokerParity:  # fmt: skip
+    limits, costs, policy, exits = world
     opined = int(np.argmax(tested.scores.notna().any(axis=1)))  # before, the engine has nothing to go by
     revealed = Revealed(tested.bars, max(tested.first, opined))
     with tempfile.TemporaryDirectory(prefix="toolkit-parity-") as folder:
@@ -127,7 +128,8 @@ def _compared(name: str, make: MakeBroker, tested: BacktestResult, strategy: Cal
             "account": "parity", "symbols": list(tested.bars.symbols), "cash": tested.opening / UNIT, "state": folder,
             "risk": asdict(limits), "costs": asdict(costs), "exits": asdict(exits), **when,
         })  # fmt: skip
-        engine = TradingEngine(config, strategy=strategy, sizing=sizing, clock=revealed.clock, market=revealed, broker=make)
+        engine = TradingEngine(config, strategy=strategy, sizing=sizing, clock=revealed.clock, market=revealed, broker=make,
+                               interval=tested.bars.interval)  # fmt: skip
         denials, equity = [], [tested.opening / UNIT] * (len(tested.equity) - len(revealed.clock))
         for _ in tqdm(range(len(revealed.clock)), desc=name, unit="bar", leave=False, disable=not progress):
             report = engine.run_cycle()

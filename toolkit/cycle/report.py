@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -12,6 +13,8 @@ from toolkit.cycle.durations import approximate
 from toolkit.cycle.telemetry import CycleRow
 from toolkit.cycle.turn import Turn
 from toolkit.data.bars import Issue
+from toolkit.execution.orders import Account, shares
+from toolkit.kernels.account import UNIT
 
 
 @dataclass(frozen=True, repr=False)
@@ -150,3 +153,10 @@ class RunSummary:
     def _repr_html_(self) -> str:
         cells = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in self.rows())
         return f"<table>{cells}</table>"
+
+
+def held_beside(account: Account, symbols: Sequence[str]) -> tuple[str, ...]:
+    """What the account holds of symbols that are not traded any more: nobody decides about it."""
+    left = [p for p in account.positions.values() if p.qty and p.symbol not in symbols]
+    held = ", ".join(f"{p.symbol} {shares(p.qty)} (${p.value / UNIT:,.2f})" for p in left)
+    return (f"held beside the universe, left alone: {held}",) if left else ()

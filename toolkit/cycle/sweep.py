@@ -26,7 +26,7 @@ from toolkit.data.bars import Bars
 from toolkit.data.intervals import bars_per_year
 from toolkit.data.places import state_folder
 from toolkit.errors import EmptyRange, InvalidParameter
-from toolkit.execution.costs import UNLIMITED, Costs, Exits, Limits, Policy, rules
+from toolkit.execution.costs import Costs, Exits, Limits, Policy, economics, rules
 from toolkit.execution.orders import micro_cash
 from toolkit.risk.sizing import Sizing
 from toolkit.signals.causality.identity import identity
@@ -63,7 +63,8 @@ def sweep(strategy: Condition | Callable[..., pd.DataFrame], grid: Given, bars: 
     check_taken(strategy, name, sets.names)
     first = position(bars, start)
     year = bars_per_year(bars.interval)
-    law = rules(costs or Costs(), limits or UNLIMITED, policy or Policy(), exits or Exits(), bars_per_year=year)
+    bounds, charges, when, exit_at = economics(limits, costs, policy, exits)
+    law = rules(charges, bounds, when, exit_at, bars_per_year=year)
     n_bars = len(bars) - first
     edges = np.arange(blocks, dtype=np.int64) * n_bars // blocks if isinstance(blocks, int) else np.array(blocks, np.int64)
     work = Work(strategy, checked_sizing(sizing), law, micro_cash(cash), first, edges, each_symbol)

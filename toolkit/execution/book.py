@@ -52,15 +52,14 @@ def read_only(values: np.ndarray) -> np.ndarray:
     return view
 
 
-def prices(bars: Bars, start: int, n_symbols: int, begins: np.ndarray | None = None, first: int = 0) -> Prices:
+def prices(bars: Bars, start: int, n_symbols: int, begins: np.ndarray | None = None) -> Prices:
     """Traded prices of the bars from `start` on, each (n_symbols, n_bars); symbols beyond those of `bars` are NaN.
 
-    With `begins`, symbol n is NaN before bar begins[n], and no symbol has an open before bar `first`.
+    With `begins`, symbol n is NaN before bar begins[n].
     """
     block = bars.traded[:, :, start:]
-    if begins is not None and start < first:
+    if begins is not None and (begins > start).any():
         block = block.copy()
-        block[0, :, : first - start] = np.nan
         for n in range(block.shape[1]):
             block[:, n, : begins[n] - start] = np.nan
     if n_symbols > block.shape[1]:

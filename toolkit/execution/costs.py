@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from numbers import Real
+from typing import Any, Literal
 
 from toolkit.errors import InvalidParameter
 from toolkit.kernels.account import LIMIT, MARKET, STOP, UNIT, Rules
@@ -12,15 +13,17 @@ from toolkit.kernels.account import LIMIT, MARKET, STOP, UNIT, Rules
 KINDS = {"market": MARKET, "limit": LIMIT, "stop": STOP}
 
 
-def check_numbers(owner: object) -> None:
-    """Refuses fields that are negative or not a number; infinity means no limit."""
-    for name, value in vars(owner).items():
-        if isinstance(value, bool | str):
-            continue
-        if name == "min_cash" and value == -math.inf:
-            continue
-        if not (isinstance(value, int | float) and value >= 0.0):
-            raise InvalidParameter(f"{type(owner).__name__}.{name} is {value!r}", "use a number of at least 0")
+def check_numbers(owner: Any) -> None:
+    """Refuses fields that are no numbers, negative or NaN; infinity means no limit, and -inf none on `min_cash`."""
+    for field in fields(owner):
+        name, value = f"{type(owner).__name__}.{field.name}", getattr(owner, field.name)
+        if isinstance(field.default, bool):
+            if not isinstance(value, bool):
+                raise InvalidParameter(f"{name} is {value!r}", "use True or False")
+        elif not isinstance(field.default, str):
+            sound = isinstance(value, Real) and not isinstance(value, bool)
+            if not (sound and (value >= 0.0 or (field.name == "min_cash" and value == -math.inf))):
+                raise InvalidParameter(f"{name} is {value!r}", "use a number of at least 0")
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class Costs:
     def __post_init__(self) -> None:
         check_numbers(self)
         for name, value in vars(self).items():
-            if value == math.inf:
-                raise InvalidParameter(f"Costs.{name} is infinite", "use a finite number")
+            if value == math.inf or (name.endswith("_bps") and value >= 10_000.0):
+                raise InvalidParameter(f"Costs.{name} is {value}", "use a finite number, in basis points one below 10,000")
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,17 @@ class Exits:
         for name, value in vars(self).items():
             if value == 0.0:
                 raise InvalidParameter(f"Exits.{name} is 0", "use a fraction above 0, or leave it out")
+
+
+def economics(limits: Limits | None, costs: Costs | None, policy: Policy | None, exits: Exits | None
+              ) -> tuple[Limits, Costs, Policy, Exits]:  # fmt: skip
+    """What was given, and what research takes where nothing was: no limits, the default costs; InvalidParameter for others."""
+    given = ("limits", limits, UNLIMITED), ("costs", costs, Costs()), ("policy", policy, Policy()), ("exits", exits, Exits())
+    for name, value, default in given:
+        if value is not None and not isinstance(value, type(default)):
+            kind = type(default).__name__
+            raise InvalidParameter(f"{name} is {value!r}", f"pass {name}={kind}(...), see help(toolkit.{kind})")
+    return tuple(default if value is None else value for _, value, default in given)  # type: ignore[return-value]
 
 
 def rules(costs: Costs, limits: Limits, policy: Policy = Policy(), exits: Exits = Exits(), *,

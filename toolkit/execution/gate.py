@@ -13,7 +13,7 @@ import numpy as np
 
 from toolkit.execution.book import LIMIT_NAMES, book_symbols, to_book
 from toolkit.execution.costs import Limits
-from toolkit.execution.orders import Account, Order
+from toolkit.execution.orders import Account, Order, shares
 from toolkit.kernels.account import (
     MAX_GROSS,
     MAX_ORDER_NOTIONAL,
@@ -56,9 +56,9 @@ class Verdict:
     def __str__(self) -> str:
         o = self.order
         if self.passed:
-            return f"PASSED {o.symbol} {o.side} {o.qty / UNIT:g}"
+            return f"PASSED {o.symbol} {o.side} {shares(o.qty)}"
         return (
-            f"RISK_DENIED[{self.code}] {o.symbol} {o.side} {o.qty / UNIT:g}: "
+            f"RISK_DENIED[{self.code}] {o.symbol} {o.side} {shares(o.qty)}: "
             f"measured {self.measured} vs limit {self.limit}; {CURES[self.code]}"
         )
 
@@ -118,7 +118,7 @@ class Gate:
 
     def _economic(self, o: Order, opening: int, account: Account, gross: float, room: float, equity: float) -> Verdict:
         if not 0.0 < o.reference < np.inf or o.qty <= 0:
-            return Verdict(o, "NOT_FINITE", f"{o.qty / UNIT:g} at {o.reference}", "a price and a quantity above 0")
+            return Verdict(o, "NOT_FINITE", f"{shares(o.qty)} at {o.reference}", "a price and a quantity above 0")
         position, side = account.positions.get(o.symbol), 1 if o.side == "buy" else -1
         if not opening:
             return Verdict(o)
@@ -142,5 +142,5 @@ class Gate:
             return f"{(room - self._taken(o, opening)) / equity:.2%} left", f"{rules.min_cash:.2%} (risk.min_cash)"
         if reason == SHORT_NOT_ALLOWED:
             owned = o.qty - opening
-            return f"{o.qty / UNIT:g} shares", f"{owned / UNIT:g} held (risk.allow_short)"
+            return f"{shares(o.qty)} shares", f"{shares(owned)} held (risk.allow_short)"
         return f"equity {equity / UNIT:g}", "an equity above 0"

@@ -73,7 +73,13 @@ class Ledger:
         """An existing ledger, read-only; any number of processes may read while one writes."""
         if not Path(path).is_file():
             raise LedgerError(f"there is no ledger at {path}", "run a cycle first, or check the path")
-        return cls(Path(path), _connect(Path(path), read_only=True), None, -1)
+        opened = cls(Path(path), _connect(Path(path), read_only=True), None, -1)
+        (version,) = opened._db.execute("SELECT version FROM account").fetchone()
+        if version != schema.VERSION:
+            opened.close()
+            what = f"{path} is of version {version}, this toolkit reads {schema.VERSION}"
+            raise LedgerMismatch(what, "trade it once to bring it forward, or look with the toolkit that wrote it")
+        return opened
 
     def close(self) -> None:
         """Lets go of file and lock; closing twice changes nothing."""

@@ -9,12 +9,15 @@ import base64
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from html import escape
+from numbers import Real
 from typing import NamedTuple
 
 import pandas as pd
 
 from toolkit.errors import InvalidParameter
 from toolkit.kernels.account import UNIT
+
+LARGEST = 9e9  # dollars: beyond, sums of whole micro-dollars in float64 are not exact
 
 
 def order_id(account: str, mode: str, cycle: str, symbol: str, side: str, leg: int = 0) -> str:
@@ -34,9 +37,34 @@ def micro_cash(cash: float) -> int:
 
     Raises InvalidParameter unless 0 < cash <= 9e9.
     """
-    if not (isinstance(cash, (int, float)) and 0.0 < cash <= 9e9):
+    if isinstance(cash, bool) or not (isinstance(cash, Real) and 0.0 < float(cash) <= LARGEST):
         raise InvalidParameter(f"cash is {cash!r}", "use dollars above 0 and up to 9e9")
-    return round(cash * UNIT)
+    return round(float(cash) * UNIT)
+
+
+def check_size(equity: float, session: pd.Timestamp) -> None:
+    """Refuses an account beyond what its whole micro-dollars can carry; equity in micro-dollars."""
+    if not equity <= LARGEST * UNIT:
+        what = f"equity reached ${equity / UNIT:,.0f} on {session:%Y-%m-%d}, sums are exact up to $9e9 alone"
+        raise InvalidParameter(what, "begin with less cash, or look for a price that jumped")
+
+
+def shares(qty: int) -> str:
+    """Micro-shares in shares, all digits and no more.
+
+    >>> shares(1_234_567_891_234), shares(5_000_000)
+    ('1,234,567.891234', '5')
+    """
+    return f"{qty / UNIT:,.6f}".rstrip("0").rstrip(".")
+
+
+def price_said(price: float) -> str:
+    """Dollars with at least the cents, and four digits of what is below a dollar.
+
+    >>> price_said(1234.5), price_said(0.00123)
+    ('1,234.50', '0.00123')
+    """
+    return f"{price:,.2f}" if abs(price) >= 1.0 else f"{price:.4g}"
 
 
 @dataclass(frozen=True)
@@ -66,9 +94,9 @@ class Order:
         return self.qty * self.reference / UNIT
 
     def __str__(self) -> str:
-        cut = f" (cut from {self.wanted / UNIT:,g} by {self.limit})" if self.limit else ""
-        when = "at the next open" if self.kind == "market" else f"{self.kind} {self.level:,.2f}{' for a day' * self.day}"
-        return f"{self.side} {self.qty / UNIT:,g} {self.symbol} {when}, ${self.notional:,.2f}{cut}"
+        cut = f" (cut from {shares(self.wanted)} by {self.limit})" if self.limit else ""
+        when = "at the next open" if self.kind == "market" else f"{self.kind} {price_said(self.level)}{' for a day' * self.day}"
+        return f"{self.side} {shares(self.qty)} {self.symbol} {when}, ${self.notional:,.2f}{cut}"
 
 
 @dataclass(frozen=True)

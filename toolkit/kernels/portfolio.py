@@ -215,6 +215,15 @@ def advance(t, prices, actions, book, rules):
 
 
 @compiled(**EXACT)
+def revise(t, prices, actions, book, rules):
+    """Acts 1 and 4 of a bar that was settled before some of its prices came: their actions and marks, and nothing else."""
+    for i in range(actions.size):
+        a = actions[i]
+        act(t, a.symbol, a.split, a.dividend, book, rules)
+    mark(t, prices, book)
+
+
+@compiled(**EXACT)
 def walk(t0, t1, prices, actions, scores, weights, book, rules, equity):
     """Bars t0 to t1 - 1, one after the other: the definition of a backtest.  `actions` are sorted by bar."""
     i = 0

@@ -22,9 +22,9 @@ from toolkit.execution.book import (
     to_book,
 )
 from toolkit.execution.ledger import Ledger
-from toolkit.execution.orders import Account, Event, Fill, Order, Outcome, Position
+from toolkit.execution.orders import Account, Event, Fill, Order, Outcome, Position, check_size
 from toolkit.kernels.account import CUT, EXITED, HALTED, SHORT_NOT_ALLOWED, SPLIT_AWAY, UNREACHED, VOLUME, Book, Rules
-from toolkit.kernels.portfolio import advance
+from toolkit.kernels.portfolio import advance, revise
 
 STATES = {
     CUT: "CUT", SHORT_NOT_ALLOWED: "CUT", SPLIT_AWAY: "CUT", EXITED: "CANCELED",
@@ -75,9 +75,7 @@ class PaperBroker:
             cash=account.cash + sum(e.cash for e in done.events),
             positions=account.positions | {p.symbol: p for p in done.positions},
             session=bars.index[-1],
-            waiting=tuple(
-                replace(o, qty=waits[o.id].rest, level=waits[o.id].level) for o in account.waiting if o.id in waits
-            ),
+            waiting=tuple(replace(o, qty=waits[o.id].rest, level=waits[o.id].level) for o in account.waiting if o.id in waits),
         )
 
 
@@ -105,7 +103,7 @@ def settlement(account: Account, bars: Bars, rules: Rules) -> Settlement | None:
     begin = arrears(account, bars, first)
     start = min(first, *begin.values()) if begin else first
     begins = np.array([begin.get(symbol, first) for symbol in symbols])
-    market = prices(bars, start, len(symbols), begins, first)
+    market = prices(bars, start, len(symbols), begins)
     due = bars.actions[bars.actions["bar"] >= begins[bars.actions["symbol"]]]
     slots = len(account.waiting)
     book = to_book(account, symbols, records=4 * (len(symbols) + slots) + len(due) + 1)
@@ -113,7 +111,9 @@ def settlement(account: Account, bars: Bars, rules: Rules) -> Settlement | None:
     ends: dict[int, int] = {}
     for t in range(start, len(bars)):
         book.account["records"] = 0
-        advance(t - start, market, read_only(due[due["bar"] == t]), book, rules)
+        turned = advance if t >= first else revise  # what was settled before is not settled, charged or stopped again
+        turned(t - start, market, read_only(due[due["bar"] == t]), book, rules)
+        check_size(float(book.account[0]["equity"]), bars.index[t])
         for number, r in enumerate(book.records[: book.account[0]["records"]]):
             if r["order"]:
                 ends[int(r["order"])] = int(r["reason"])
