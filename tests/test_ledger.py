@@ -189,3 +189,11 @@ def test_a_ledger_that_was_dropped_without_closing_does_not_lock_its_own_process
     Ledger.open(tmp_path, account="demo", mode="paper", cash=10.0)
     gc.collect()
     Ledger.open(tmp_path, account="demo", mode="paper", cash=10.0).close()
+
+
+def test_a_ledger_of_another_version_is_named_when_it_is_read(ledger):
+    ledger.close()
+    with sqlite3.connect(ledger.path) as other:
+        other.execute("UPDATE account SET version = 1")
+    with pytest.raises(LedgerMismatch, match="is of version 1, not 2; trade it once"):
+        Ledger.read(ledger.path)

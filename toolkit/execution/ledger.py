@@ -71,14 +71,14 @@ class Ledger:
     @classmethod
     def read(cls, path: Path) -> Ledger:
         """An existing ledger, read-only; any number of processes may read while one writes."""
-        if not Path(path).is_file():
+        path = Path(path)
+        if not path.is_file():
             raise LedgerError(f"there is no ledger at {path}", "run a cycle first, or check the path")
-        opened = cls(Path(path), _connect(Path(path), read_only=True), None, -1)
-        (version,) = opened._db.execute("SELECT version FROM account").fetchone()
+        opened = cls(path, _connect(path, read_only=True), None, -1)
+        version = opened._db.execute("SELECT version FROM account").fetchone()[0]
         if version != schema.VERSION:
             opened.close()
-            what = f"{path} is of version {version}, this toolkit reads {schema.VERSION}"
-            raise LedgerMismatch(what, "trade it once to bring it forward, or look with the toolkit that wrote it")
+            raise LedgerMismatch(f"{path} is of version {version}, not {schema.VERSION}", schema.OLD)
         return opened
 
     def close(self) -> None:

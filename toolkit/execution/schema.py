@@ -9,6 +9,7 @@ import pandas as pd
 from toolkit.execution.orders import Position
 
 VERSION = 2
+OLD = "trade it once to bring it forward, or look with the toolkit that wrote it"
 # intents.level is the level as decided, intents.trigger the same in the shares of today, where a split came between.
 SCHEMA = """
 CREATE TABLE account(name TEXT NOT NULL, mode TEXT NOT NULL, version INTEGER NOT NULL, epoch INTEGER NOT NULL,
@@ -32,6 +33,8 @@ CREATE TABLE events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session TE
 KEEP_POSITION = """INSERT INTO positions VALUES (?,?,?,?,?,?,?,?) ON CONFLICT(symbol) DO UPDATE
 SET (qty, entry, mark, score, seen, peak, out) = (excluded.qty, excluded.entry, excluded.mark, excluded.score, excluded.seen,
                                                   excluded.peak, excluded.out)"""
+BOOK_EVENT = """INSERT INTO events(id, session, kind, symbol, order_id, qty, cash, fee, price, slip, reason)
+VALUES (?,?,?,?,?,?,?,?,?,?,?)"""
 # From each earlier version to the next: a ledger is brought forward when it is opened for writing.
 UPGRADES = {
     1: """
