@@ -161,14 +161,8 @@ class Ledger:
                orders: Iterable[Outcome]) -> None:  # fmt: skip
         """Books what happened up to `session`: events, the state of positions, and what became of orders."""
         with self.transaction() as db:
-            rows = [
-                (e.id, e.session, e.kind, e.symbol, e.order, e.qty, e.cash, e.fee, e.price, e.slip, e.reason) for e in events
-            ]
-            db.executemany(
-                "INSERT INTO events(id, session, kind, symbol, order_id, qty, cash, fee, price, slip, reason)"
-                " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-                rows,
-            )
+            rows = [schema.event_row(e) for e in events]
+            db.executemany(schema.BOOK_EVENT, rows)
             db.execute("UPDATE account SET cash = cash + ?", (sum(row[6] for row in rows),))
             db.executemany(schema.KEEP_POSITION, map(schema.position_row, positions))
             for o in orders:

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from toolkit.execution.orders import Position
+from toolkit.execution.orders import Event, Position
 
 VERSION = 2
 OLD = "trade it once to bring it forward, or look with the toolkit that wrote it"
@@ -80,3 +80,8 @@ def nan(x: float | None) -> float:
 def position_row(p: Position) -> tuple:
     """A position as a row of its table."""
     return p.symbol, p.qty, null(p.entry), null(p.mark), null(p.score), text(p.seen), null(p.peak), int(p.out)
+
+
+def event_row(e: Event) -> tuple:
+    """An event as a row of its table."""
+    return e.id, e.session, e.kind, e.symbol, e.order, e.qty, e.cash, e.fee, e.price, e.slip, e.reason
