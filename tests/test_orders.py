@@ -433,7 +433,7 @@ def test_an_exit_takes_what_is_left_of_the_entry_with_it_but_no_other_order():
     assert [(f.bar, f.qty) for f in day.fills] == [(1, 100), (2, 150), (2, -250), (4, 50)]
     thin = [(*FLAT, 1_000), (*FLAT, 1_000), (9, 9, 8, 9, 100), (*FLAT, 10_000)]
     day = Day(thin, Order(0, 250, STOP, 10), rules=Rules(volume_share=0.1, stop_loss=0.1))
-    assert [(f.bar, f.qty) for f in day.fills] == [(1, 100), (2, -10)] and day.ends == [(2, step.EXITED)]
+    assert [(f.bar, f.qty) for f in day.fills] == [(1, 100), (2, -10), (3, -90)] and day.ends == [(2, step.EXITED)]
 
 
 def test_a_halted_symbol_does_not_leave_either():
@@ -499,3 +499,24 @@ def test_what_reduces_is_never_limited():
     (planned,) = day.plan
     assert planned["wanted"] == -1_300 * UNIT and planned["limit"] == step.MAX_ORDER_NOTIONAL
     assert [f.qty for f in day.fills] == [800, -800, -100]  # all of what closes, $1,000 of what opens
+
+
+def test_a_stop_that_the_volume_stops_goes_on_at_the_next_opens_and_says_why_it_waits():
+    bars = [(*FLAT, 10_000), (*FLAT, 10_000), (10, 10, 8, 10, 0), (12, 12, 12, 12, 400), (13, 13, 13, 13, 10_000)]
+    day = Day(bars, Order(0, 100), rules=Rules(volume_share=0.1, stop_loss=0.1))
+    assert [(f.bar, f.qty, f.price) for f in day.fills] == [(1, 100, 10), (3, -40, 12), (4, -60, 13)]
+    assert [r["bar"] for r in day.book.records[: day.book.account[0]["records"]] if r["reason"] == step.VOLUME] == [2]
+
+
+def test_an_account_in_ruin_may_still_be_closed():
+    closes = np.array([[10.0, 10.0, 10.0, 40.0, 40.0, 40.0]])
+    scores = np.array([[-1.0, -1.0, -1.0, -1.0, 0.0, 0.0]])
+    values = [closes, closes, closes, closes, closes * 0 + 1e6]
+    frozen = [np.ascontiguousarray(v) for v in [*values, scores]]
+    for array in frozen:
+        array.flags.writeable = False
+    book = step.new_book(1, 1_000.0, 20, placed=20)
+    actions = np.zeros(0, step.action_t)
+    actions.flags.writeable = False
+    walk(0, 6, step.Prices(*frozen[:5]), actions, frozen[5], frozen[5], book, Rules(short=True, min_cash=-np.inf), np.zeros(6))
+    assert book.account[0]["equity"] < 0 and book.positions[0]["qty"] == 0  # 100 short at 10, bought back at 40

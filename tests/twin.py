@@ -72,7 +72,7 @@ class Holding:
     score: float = 0.0
     taken: int = 0  # of this bar's volume
     inside: bool = False  # an order filled inside this bar
-    out: bool = False  # left by an exit; back when the score changes
+    out: int = 0  # 1: left by an exit, back when the score changes; above: the reason of a stop that goes on
 
 
 def money(x: float) -> int:
@@ -295,7 +295,9 @@ class Twin:
         stop, reason = (trail, codes.TRAILED) if side * trail > side * fixed else (fixed, codes.STOPPED)
         goal = h.entry * (1.0 + side * r.take_profit)
         met = NAN
-        if not h.inside and side * start <= side * stop:
+        if h.out > 1:
+            met, reason = start, h.out
+        elif not h.inside and side * start <= side * stop:
             met = start
         elif not h.inside and side * start >= side * goal:
             met, reason = start, codes.TARGET
@@ -303,15 +305,21 @@ class Twin:
             met = stop
         elif not h.inside and side * best >= side * goal:
             met, reason = goal, codes.TARGET
-        size = 0 if math.isnan(met) else min(abs(h.qty), self.volume_left(n, t))
-        if not size and not h.inside:
-            h.peak = max(h.peak, best) if side > 0 else min(h.peak, best)
+        if math.isnan(met):
+            if not h.inside:
+                h.peak = max(h.peak, best) if side > 0 else min(h.peak, best)
+            return
+        size = min(abs(h.qty), self.volume_left(n, t))
         if size > 0:
             paid = met if reason == codes.TARGET else self.paid(met, -side, self.share_of(size, n, t))
             self.trade(t, n, -side * size, met, max(paid, 0.0), 0, reason)
-            h.out = True
-            if (n, 0) in self.waiting:
-                self.end(t, n, 0, codes.EXITED)
+        else:
+            self.flow(t, n, codes.VOLUME, 0, NAN)
+            if reason == codes.TARGET:
+                return
+        h.out = 1 if reason == codes.TARGET or h.qty == 0 else reason
+        if (n, 0) in self.waiting:
+            self.end(t, n, 0, codes.EXITED)
 
     # -------------------------------------------------------------------------------------------------- deciding
     def decide(self, t: int, scores: list[float], weights: list[float]) -> None:
@@ -322,7 +330,7 @@ class Twin:
         for n, h in self.held.items():
             weight = weights[n] * r.size
             if self.asks(h, scores[n], weight):
-                h.score, h.out = scores[n], False
+                h.score, h.out = scores[n], 0
                 wanted, limit = self.wish(h, weight)
                 closing = self.closing_part(wanted, n)
                 if closing == abs(wanted) or not bounded:
@@ -347,8 +355,8 @@ class Twin:
                 room = room - size * paid - r.leverage * self.commission(size, paid)
 
     def asks(self, h: Holding, score: float, weight: float) -> bool:
-        if not score >= -1.0 or math.isnan(weight) or not h.mark > 0.0 or self.equity <= 0:
-            return False  # no opinion, never traded, or ruined
+        if not score >= -1.0 or math.isnan(weight) or not h.mark > 0.0 or (self.equity <= 0 and weight != 0.0):
+            return False  # no opinion, never traded, or ruined: then there is nothing but the way out
         drift = abs(h.qty * h.mark - weight * self.equity)
         return score != h.score or (not h.out and self.rules.band < INF and drift > self.rules.band * self.equity)
 

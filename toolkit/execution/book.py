@@ -120,6 +120,6 @@ def positions_of(book: Book, symbols: Sequence[str], before: Account, bars: Bars
         if not math.isnan(p["mark"]):
             entry, peak = (float(p["entry"]), float(p["peak"])) if p["qty"] else (math.nan, math.nan)
             seen = old.seen if at is None else bars.index[at]
-            now = replace(old, qty=int(p["qty"]), entry=entry, peak=peak, mark=float(p["mark"]), seen=seen, out=bool(p["out"]))
+            now = replace(old, qty=int(p["qty"]), entry=entry, peak=peak, mark=float(p["mark"]), seen=seen, out=int(p["out"]))
             found.append(now)
     return found

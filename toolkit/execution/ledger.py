@@ -124,7 +124,7 @@ class Ledger:
         name, mode, cash, session = self._db.execute("SELECT name, mode, cash, session FROM account").fetchone()
         rows = self._db.execute("SELECT symbol, qty, entry, mark, score, seen, peak, out FROM positions ORDER BY rowid")
         positions = {
-            s: Position(s, qty, nan(e), nan(m), nan(score), time_of(seen), nan(peak), bool(out))
+            s: Position(s, qty, nan(e), nan(m), nan(score), time_of(seen), nan(peak), out)
             for s, qty, e, m, score, seen, peak, out in rows
         }
         waiting = self.orders_in("ACCEPTED", "PARTIAL")

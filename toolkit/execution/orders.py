@@ -124,7 +124,7 @@ class Position:
     score: float = 0.0
     seen: pd.Timestamp | None = None  # last session of which a price or an action was booked
     peak: float = float("nan")  # best price since the entry, dollars a share
-    out: bool = False  # left by a stop or target: it stays out until its score changes
+    out: int = 0  # 1: left by a stop or target, it stays out until its score changes; above: a stop that goes on
 
     @property
     def value(self) -> int:

@@ -79,7 +79,7 @@ def nan(x: float | None) -> float:
 
 def position_row(p: Position) -> tuple:
     """A position as a row of its table."""
-    return p.symbol, p.qty, null(p.entry), null(p.mark), null(p.score), text(p.seen), null(p.peak), int(p.out)
+    return p.symbol, p.qty, null(p.entry), null(p.mark), null(p.score), text(p.seen), null(p.peak), p.out
 
 
 def event_row(e: Event) -> tuple:

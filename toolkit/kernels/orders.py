@@ -174,7 +174,9 @@ def exits(t, prices, book, rules):
         fixed, trail = side * p.entry - rules.stop_loss * p.entry, side * p.peak - rules.trailing * p.peak
         stop, goal = side * max(fixed, trail), p.entry * (1.0 + side * rules.take_profit)
         price, reason = np.nan, STOPPED if fixed >= trail else TRAILED
-        if not p.fresh and side * (start - stop) <= 0.0:
+        if p.out > 1:  # a stop that the volume did not let through: the rest goes at the open
+            price, reason = start, p.out
+        elif not p.fresh and side * (start - stop) <= 0.0:
             price = start
         elif not p.fresh and side * (start - goal) >= 0.0:
             price, reason = start, TARGET
@@ -182,12 +184,24 @@ def exits(t, prices, book, rules):
             price = stop
         elif not p.fresh and side * (best - goal) >= 0.0:
             price, reason = goal, TARGET
-        size = min(abs(p.qty), liquid(t, n, prices, book, rules)) if price > 0.0 else np.int64(0)
-        if size > 0:
-            paid = price if reason == TARGET else worse(price, -side, part(t, n, size, prices, book, rules), rules)
-            trade(t, n, -np.int64(side) * size, price, max(paid, 0.0), 0, reason, book, rules)
-            p.out = 1  # no way back before the score changes,
-            if book.orders[n, 0].rest != 0:
-                end(t, n, 0, EXITED, book)  # and what is left of the entry must not follow
+        if price > 0.0:
+            leave(t, n, side, price, reason, prices, book, rules)
         elif not p.fresh and side * (best - p.peak) > 0.0:
             p.peak = best
+
+
+@inline
+def leave(t, n, side, price, reason, prices, book, rules):
+    """Gives up what the volume allows of a position; of a stop the rest follows, of a target it waits for its price."""
+    p = book.positions[n]
+    size = min(abs(p.qty), liquid(t, n, prices, book, rules))
+    if size > 0:
+        paid = price if reason == TARGET else worse(price, -side, part(t, n, size, prices, book, rules), rules)
+        trade(t, n, -np.int64(side) * size, price, max(paid, 0.0), 0, reason, book, rules)
+    else:
+        record(t, n, 0, VOLUME, 0, 0, 0, 0, np.nan, book)
+        if reason == TARGET:
+            return
+    p.out = 1 if reason == TARGET or p.qty == 0 else reason  # no way back before the score changes,
+    if book.orders[n, 0].rest != 0:
+        end(t, n, 0, EXITED, book)  # and what is left of the entry must not follow

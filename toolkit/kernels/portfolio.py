@@ -100,8 +100,10 @@ def mark(t, prices, book):
 @inline
 def asks(p, score, weight, equity, rules):
     """Whether the policy trades now: a changed score, or a drift beyond the band.  An unknown score is no opinion."""
-    if not (score >= -1.0) or weight != weight or not (p.mark > 0.0 and 0.0 < equity < np.inf):
+    if not (score >= -1.0) or weight != weight or not (p.mark > 0.0 and equity < np.inf):
         return False
+    if not equity > 0.0 and weight != 0.0:
+        return False  # in ruin there is nothing but the way out
     if score != p.score:
         return True
     return rules.band < np.inf and p.out == 0 and abs(p.qty * p.mark - weight * equity) > rules.band * equity
