@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from toolkit.cycle.engine import TradingEngine
     from toolkit.cycle.parity import parity
     from toolkit.cycle.sweep import sweep
-    from toolkit.cycle.walkforward import walk_forward
+    from toolkit.cycle.trials import Trials
+    from toolkit.cycle.walkforward import cross_validate, walk_forward
     from toolkit.data.bars import Bars
     from toolkit.data.calendar import Calendar
     from toolkit.data.clock import ReplayClock, SystemClock
@@ -37,9 +38,11 @@ _HOME = {
     "SystemClock": "data.clock",
     "ToolkitError": "errors",
     "TradingEngine": "cycle.engine",
+    "Trials": "cycle.trials",
     "YahooSource": "data.sources.yahoo",
     "backtest": "cycle.backtest",
     "certify": "signals.causality",
+    "cross_validate": "cycle.walkforward",
     "parity": "cycle.parity",
     "sweep": "cycle.sweep",
     "trend_and_rsi": "signals.strategies",

@@ -23,7 +23,7 @@ from toolkit.execution.orders import check_size, micro_cash
 from toolkit.kernels.account import UNIT, new_book
 from toolkit.kernels.portfolio import walk
 from toolkit.risk.metrics import sharpe_of
-from toolkit.risk.sizing import Sizing, check_weights, equal_weight
+from toolkit.risk.sizing import Sizing, equal_weight, sized
 from toolkit.signals.generator import scored
 from toolkit.signals.strategies import strategy_name
 
@@ -46,7 +46,7 @@ def backtest(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, sizing: Sizin
     law = rules(charges, bounds, when, exit_at, bars_per_year=bars_per_year(bars.interval))
     name = strategy_name(strategy)
     scores = scored(strategy, bars, name)
-    weights = check_weights(checked_sizing(sizing)(scores, bars), bars)
+    weights = sized(checked_sizing(sizing), scores, bars)
     first, opening = _position(bars, start), micro_cash(cash)
     if first >= len(bars):
         raise EmptyRange(f"there is no bar from {start} on", f"start before {bars.index[-1]:%Y-%m-%d}")

@@ -40,7 +40,7 @@ from toolkit.execution.costs import rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
 from toolkit.kernels.account import Rules
-from toolkit.risk.sizing import Sizing, check_weights
+from toolkit.risk.sizing import Sizing, sized
 from toolkit.signals.causality import Certificate, identity
 from toolkit.signals.generator import SignalGenerator
 
@@ -110,9 +110,9 @@ class TradingEngine:
         bars = self._scored(known)
         fetched = lap()
         scores = self.signal_generator.scores(bars)
-        scored = lap()
-        weights = check_weights(self.sizing(scores, bars), bars)
-        sized = lap()
+        scored_at = lap()
+        weights = sized(self.sizing, scores, bars)
+        sized_at = lap()
         outcome = turn(
             known, last_row(scores), last_row(weights), key=self.cycle_key(bars), broker=self.broker, ledger=self.ledger,
             gate=self.gate, missing=self._missing(known), late=self._late(known),
@@ -120,8 +120,8 @@ class TradingEngine:
         equity = self.broker.account().equity
         done = lap()
         row = CycleRow(
-            session=bars.index[-1].isoformat(), data_fetch_time=fetched - start, signal_generation_time=scored - fetched,
-            risk_calculation_time=sized - scored, execution_time=done - sized, total_cycle_time=done - start,
+            session=bars.index[-1].isoformat(), data_fetch_time=fetched - start, signal_generation_time=scored_at - fetched,
+            risk_calculation_time=sized_at - scored_at, execution_time=done - sized_at, total_cycle_time=done - start,
             orders=len(outcome.orders), fills=len(outcome.fills), denials=len(outcome.denials), equity=equity,
             benchmark=self._benchmark.value(last_row(bars.close)),
             **{name: n - before[name] for name, n in self._counts().items()},
@@ -134,7 +134,7 @@ class TradingEngine:
         known = self._bars()
         bars = self._scored(known)
         scores = self.signal_generator.scores(bars)
-        weights, key = check_weights(self.sizing(scores, bars), bars), self.cycle_key(bars)
+        weights, key = sized(self.sizing, scores, bars), self.cycle_key(bars)
         account, done = self.broker.after(known), self.ledger.cycle_status(key) == "done"
         wish = Plan() if done else plan(last_row(scores), last_row(weights), account, self.rules, key, bars.symbols)
         verdicts = judge(wish, account, self.gate, ages(known, self._missing(known)))

@@ -77,7 +77,7 @@ def sweep(strategy: Condition | Callable[..., pd.DataFrame], grid: Given, bars: 
     again = Again(strategy, bars, sizing, costs, limits, policy, exits, cash, start)
     sums = Sums(finished.rows, edges, n_bars, year, float(cash))
     if keep is not None:
-        Trials(keep, year).add(key, sums.sharpes(), n_bars)
+        Trials(keep, year).add(key_of(replace(work, edges=edges[:0]), sets, bars), sums.sharpes(), n_bars)  # however it is cut
     return Sweep(name, sets, bars.symbols if each_symbol else (), sums, again)
 
 

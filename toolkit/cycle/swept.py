@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -232,4 +233,4 @@ class Sweep:
 
     def _repr_html_(self) -> str:
         top = self.frame.nlargest(5, "sharpe")
-        return f"<p>{self!r}</p>{top._repr_html_()}"
+        return f"<p>{escape(repr(self))}</p>{top._repr_html_()}"

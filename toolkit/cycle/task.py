@@ -20,7 +20,7 @@ from toolkit.errors import StrategyFailed, ToolkitError
 from toolkit.execution.book import prices, read_only
 from toolkit.kernels import leap
 from toolkit.kernels.account import UNIT, Prices, Rules, new_book
-from toolkit.risk.sizing import Sizing, check_weights, equal_weight, listed
+from toolkit.risk.sizing import Sizing, equal_weight, listed, sized
 from toolkit.signals.conditions import Condition
 from toolkit.signals.declared import field
 from toolkit.signals.formula import Indicator
@@ -270,7 +270,7 @@ def weights_of(work: Work, full: np.ndarray | None, scores: np.ndarray, bars: Ba
     if full is not None:
         return scores * full
     frame = pd.DataFrame(scores.T, index=bars.index, columns=pd.Index(bars.symbols), copy=False)
-    return check_weights(work.sizing(frame, bars), bars).to_numpy(dtype=float).T  # type: ignore[operator,misc]
+    return sized(work.sizing, frame, bars).to_numpy(dtype=float).T  # type: ignore[arg-type]
 
 
 def markets(work: Work, bars: Bars) -> list[Market]:

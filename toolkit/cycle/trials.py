@@ -44,7 +44,7 @@ class DeflatedSharpe:
     `expected_maximum` per year is what the best of as many strategies without skill would have been expected to show.
 
     >>> DeflatedSharpe(sharpe=1.208, probability=0.371, trials=1240, expected_maximum=1.31)
-    Sharpe 1.21; deflated for 1,240 trials: 0.37 (probability that the true Sharpe is above 0 after selection)
+    Sharpe 1.21; deflated for 1,240 trials: 0.37 (probability that the true Sharpe is above 0 after selection; luck alone: 1.31)
     """
 
     sharpe: float
@@ -54,7 +54,7 @@ class DeflatedSharpe:
 
     def __str__(self) -> str:
         counted = "1 trial" if self.trials == 1 else f"{self.trials:,} trials"
-        meaning = "probability that the true Sharpe is above 0 after selection"
+        meaning = f"probability that the true Sharpe is above 0 after selection; luck alone: {self.expected_maximum:.2f}"
         return f"Sharpe {self.sharpe:.2f}; deflated for {counted}: {self.probability:.2f} ({meaning})"
 
     __repr__ = __str__

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +45,7 @@ class WalkForward:
     equity: pd.Series
     backtests: tuple[BacktestResult, ...]
     periods_per_year: float
+    kind: str = "rolling"  # or "anchored"
 
     @property
     def performance(self) -> Performance:
@@ -56,24 +58,29 @@ class WalkForward:
 
         Source: R. Pardo, The Evaluation and Optimization of Trading Strategies (2008), ch. 11 (walk-forward efficiency).
         """
-        inner, outer = self.windows["in_sample"].mean(), self.windows["out_of_sample"].mean()
-        return float(outer / inner) if inner > 0.0 else math.nan
+        inner, outer = self.means
+        return outer / inner if inner > 0.0 else math.nan
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """The metric in and out of sample, both over the windows that have it on both sides: one that never traded has none."""
+        both = self.windows[["in_sample", "out_of_sample"]].dropna().mean()
+        return float(both["in_sample"]), float(both["out_of_sample"])
 
     def plot(self, ax: Any = None) -> Any:
         """Axes with the equity out of sample, window by window."""
         from toolkit.plots.sweep import stitched
 
-        return stitched(self.equity, self.windows["test_start"].tolist(), self.name, ax)
+        return stitched(self.equity, self.windows["test_start"].tolist(), f"{self.name}, {self.kind}", ax)
 
     def __repr__(self) -> str:
-        inner, outer = self.windows["in_sample"].mean(), self.windows["out_of_sample"].mean()
-        said = (
-            f"WalkForward({self.name}: {len(self.windows)} windows, {len(self.equity):,} bars out of sample; mean {self.metric}"
-        )
+        inner, outer = self.means
+        what = f"{len(self.windows)} {self.kind} windows, {len(self.equity):,} bars out of sample"
+        said = f"WalkForward({self.name}: {what}; mean {self.metric}"
         return f"{said} {inner:.2f} in sample, {outer:.2f} out of sample; Sharpe of the whole {self.performance.sharpe:.2f})"
 
     def _repr_html_(self) -> str:
-        return f"<p>{self!r}</p>{self.windows._repr_html_()}"
+        return f"<p>{escape(repr(self))}</p>{self.windows._repr_html_()}"
 
 
 def walk_forward(strategy: Condition | Callable[..., pd.DataFrame], grid: Given, bars: Bars, train: int, test: int, *,
@@ -107,8 +114,9 @@ def walk_forward(strategy: Condition | Callable[..., pd.DataFrame], grid: Given,
         labels = {name: bars.index[at] for name, at in spans.items()}
         rows.append(labels | chosen | {"in_sample": swept.frame[metric].max(), "out_of_sample": outer})
     result = WalkForward(
-        strategy_name(strategy), metric, pd.DataFrame(rows), pd.concat([f.equity for f in found]), tuple(found), year
-    )
+        strategy_name(strategy), metric, pd.DataFrame(rows), pd.concat([f.equity for f in found]), tuple(found), year,
+        "anchored" if anchored else "rolling",
+    )  # fmt: skip
     keep = kept_in(state)
     if keep is not None:
         told = (identity(strategy), bars.fingerprint, train, test, anchored, metric, swept.grid.names, swept.grid.values)
@@ -134,7 +142,7 @@ class CrossValidation:
         return f"CrossValidation({self.name}: {len(self.folds)} folds; {said})"
 
     def _repr_html_(self) -> str:
-        return f"<p>{self!r}</p>{self.folds._repr_html_()}"
+        return f"<p>{escape(repr(self))}</p>{self.folds._repr_html_()}"
 
 
 def cross_validate(strategy: Condition | Callable[..., pd.DataFrame], grid: Given, bars: Bars, folds: int = 5, *,

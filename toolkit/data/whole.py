@@ -51,7 +51,8 @@ class Whole:
         """n_bars + 1 digests: of the name alone, then after each bar over the one before and all that the bar holds."""
         digests = [hashlib.blake2b(self._name.encode(), digest_size=16).digest()]
         n = len(self._labels)
-        rows = np.concatenate([self._traded.reshape(-1, n), self._scale.reshape(-1, n)]).T.copy()
+        k = self._traded.shape[1]
+        rows = np.concatenate([self._traded.reshape(5 * k, n), self._scale.reshape(2 * k, n)]).T.copy()
         rows[np.isnan(rows)] = np.nan  # one NaN for all
         acting: dict[int, list[bytes]] = {}
         for bar, symbol, split, dividend in self._actions.tolist():

@@ -7,6 +7,7 @@ from toolkit.plots.growth import growth
 from toolkit.plots.panel import LivePanel
 from toolkit.plots.performance import equity
 from toolkit.plots.prices import candles, signal_overlay
+from toolkit.plots.sweep import heat_map
 from toolkit.plots.timing import Comparison, compare
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "exposure",
     "fingerprint",
     "growth",
+    "heat_map",
     "hit_rate",
     "round_trips",
     "show",

@@ -14,10 +14,11 @@ FRACTIONS = "total_return", "annual_return", "volatility", "max_drawdown"
 MOST_LABELS = 12
 
 
-def heat_map(surface: pd.DataFrame, metric: str = "sharpe", ax: Axes | None = None) -> Axes:
+def heat_map(surface: pd.DataFrame, metric: str = "sharpe", ax: Axes | None = None, most: float | None = None) -> Axes:
     """The values of `surface` as colours, rows upwards; grey where there is none, and the largest is marked.
 
-    Blue is above 0 and red below, both as far as the largest size. A surface of one row is drawn as a line.
+    Blue is above 0 and red below, both as far as `most` (default: the largest size; one for two maps makes them comparable).
+    A surface of one row is drawn as a line.
     InvalidParameter for a surface without values.
     """
     values = surface.to_numpy(dtype=float)
@@ -26,13 +27,14 @@ def heat_map(surface: pd.DataFrame, metric: str = "sharpe", ax: Axes | None = No
     if surface.shape[0] == 1:
         return profile(surface.iloc[0], metric, ax)
     ax = ax or canvas(6.4, 4.4)
-    most = float(np.nanmax(np.abs(values))) or 1.0
+    most = float(np.nanmax(np.abs(values))) or 1.0 if most is None else most
     image = ax.imshow(values, origin="lower", aspect="auto", cmap="RdBu", vmin=-most, vmax=most, interpolation="nearest")
     bar = ax.get_figure().colorbar(image, ax=ax, format=FRACTION if metric in FRACTIONS else None)  # type: ignore[union-attr]
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=9, length=3)
     row, column = np.unravel_index(int(np.nanargmax(values)), values.shape)
-    ax.plot(column, row, "o", markersize=9, markerfacecolor="none", markeredgecolor="black")
+    for width, colour in (3.5, "white"), (1.4, "black"):  # seen on dark and on light
+        ax.scatter(column, row, s=80, facecolors="none", edgecolors=colour, linewidths=width, clip_on=False, zorder=3)
     x, y = str(surface.columns.name), str(surface.index.name)
     best = f"{x}={shown(surface.columns[column])}, {y}={shown(surface.index[row])}"
     tidy(ax, f"{metric} (best {values[row, column]:.2f} at {best})", y)

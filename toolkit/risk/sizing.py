@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from toolkit.errors import InvalidParameter
+from toolkit.errors import InvalidParameter, StrategyFailed, ToolkitError
 from toolkit.signals.indicators import rolling_std
 from toolkit.signals.panels import labelled, panel, same_labels, whole
 
@@ -52,6 +52,19 @@ def volatility_target(annual: float = 0.10, window: int = 63, gross: float = 0.9
         gross=positive("gross", gross),
         periods_per_year=positive("periods_per_year", periods_per_year),
     )
+
+
+def sized(sizing: Sizing, scores: pd.DataFrame, bars: Bars) -> pd.DataFrame:
+    """The checked weights of a sizing; StrategyFailed if it raised."""
+    try:
+        weights = sizing(scores, bars)
+    except ToolkitError:
+        raise
+    except Exception as error:  # a sizing is foreign code: a loop goes on, and the cause is kept
+        name = getattr(sizing, "__name__", None) or type(sizing).__name__
+        what = f"sizing {name} raised {type(error).__name__}: {error}"
+        raise StrategyFailed(what, f"call it on these {len(bars)} bars to see where") from error
+    return check_weights(weights, bars)
 
 
 def check_weights(weights: pd.DataFrame, bars: Bars) -> pd.DataFrame:

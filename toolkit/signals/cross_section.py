@@ -43,7 +43,8 @@ def top_bottom(values: Prices, top: float = 0.2, bottom: float = 0.0) -> Prices:
     if top + bottom > 1.0:
         raise InvalidParameter(f"top is {top}, bottom is {bottom}", "choose fractions that are at most 1 together")
     places, known = placed(values)
-    high, low = known - places + 0.5 < top * known, places - 0.5 < bottom * known
+    most, least = np.round(top * known, 9), np.round(bottom * known, 9)  # 0.035 of 100 is 3.5, not a little more
+    high, low = known - places + 0.5 < most, places - 0.5 < least
     return labelled(np.where(np.isnan(places), np.nan, high * 1.0 - low), values)
 
 
