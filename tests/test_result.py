@@ -180,7 +180,7 @@ def test_a_notebook_shows_the_last_trades_and_names_are_escaped():
     bars = market([(10, 10, 10, 10), (11, 11, 11, 11)] * 8)
     result = replace(traded(bars, [0.5, 0.0] * 8), name="<lambda> & co")
     shown = result._repr_html_()
-    assert shown.startswith("<b>&lt;lambda&gt; &amp; co: A;") and "<lambda>" not in shown
+    assert "<b>&lt;lambda&gt; &amp; co: A;" in shown and "<lambda>" not in shown and "mathjax_ignore" in shown
     assert "the last 5 of 8 trades" in shown and shown.count("<td>A</td>") == 5
     last = result.trades.iloc[-1]
     assert f"<td>{last['entered']:%Y-%m-%d}</td>" in shown and "<td>open</td>" in shown

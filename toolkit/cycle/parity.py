@@ -21,6 +21,7 @@ from toolkit.execution.brokers import Broker
 from toolkit.execution.brokers.paper import PaperBroker
 from toolkit.execution.costs import Costs, Exits, Limits, Policy, economics
 from toolkit.execution.ledger import Ledger
+from toolkit.execution.orders import untypeset
 from toolkit.kernels.account import UNIT, Rules
 from toolkit.risk.sizing import Sizing, equal_weight
 
@@ -94,7 +95,7 @@ class Parity:
             f"<th>{name}</th>" for name in ("broker", "cycles", "orders", "trades", "cash", "differences", "denied in the loop")
         )
         tables = "".join(each.differences.head(10).to_html(index=False) for each in self.brokers if not each.same)
-        return f"<b>{escape(str(self).splitlines()[0])}</b><table><tr>{head}</tr>{rows}</table>{tables}"
+        return untypeset(f"<b>{escape(str(self).splitlines()[0])}</b><table><tr>{head}</tr>{rows}</table>{tables}")
 
 
 def parity(strategy: Callable[[Bars], pd.DataFrame], bars: Bars,
@@ -143,7 +144,8 @@ def _compared(name: str, make: MakeBroker, tested: BacktestResult, strategy: Cal
     tables = [differences(what, *pair) for what, pair in zip(("order", "trade", "cash flow"), zip(sides, theirs, strict=True))]
     curve = pd.DataFrame({"session": tested.equity.index, "symbol": "", "number": 0, "equity": tested.equity.to_numpy()})
     tables.append(differences("equity", curve, curve.assign(equity=equity)))
-    found = pd.concat(tables, ignore_index=True).sort_values("session", kind="stable", ignore_index=True)
+    rows = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+    found = rows.assign(session=pd.to_datetime(rows["session"])).sort_values("session", kind="stable", ignore_index=True)
     return BrokerParity(name, len(revealed.clock), len(theirs[0]), len(theirs[1]), cash, found, tuple(denials))
 
 
@@ -184,7 +186,9 @@ def ending(status: str, reason: str) -> str:
     """The ledger's state of an order in the words of a backtest."""
     if status in {"FILLED", "PARTIAL"}:
         return status
-    return "WAITING" if status == "ACCEPTED" else reason if status != "DENIED" else f"DENIED: {reason}"
+    if status == "DENIED" or (status == "ABANDONED" and reason.startswith("RISK_DENIED")):
+        return f"DENIED: {reason.removeprefix('RISK_DENIED[').split(']')[0]}"
+    return "WAITING" if status == "ACCEPTED" else reason
 
 
 def numbered(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from html import escape
 
 import pandas as pd
 
-from toolkit.execution.orders import Account, Order
+from toolkit.execution.orders import Account, Order, untypeset
 from toolkit.kernels.account import UNIT
 
 
@@ -59,4 +59,5 @@ class Preview:
     def _repr_html_(self) -> str:
         state = "traded already" if self.done else "not sent"
         notes = "".join(f"<br>{escape(note)}" for note in self.notes)
-        return f"<b>preview of {self.session:%Y-%m-%d}</b> ({state}){notes}{self.frame().round(4).to_html()}"
+        head = f"<b>preview of {self.session:%Y-%m-%d}</b> ({state}){notes}"
+        return untypeset(f"{head}{self.frame().round(4).to_html()}")

@@ -13,7 +13,7 @@ from toolkit.cycle.durations import approximate
 from toolkit.cycle.telemetry import CycleRow
 from toolkit.cycle.turn import Turn
 from toolkit.data.bars import Issue
-from toolkit.execution.orders import Account, shares
+from toolkit.execution.orders import Account, shares, untypeset
 from toolkit.kernels.account import UNIT
 
 
@@ -80,7 +80,7 @@ class CycleReport:
 
     def _repr_html_(self) -> str:
         head, *rest = str(self).split("\n  ")
-        return f"<b>{escape(head)}</b>" + "".join(f"<br>{escape(line)}" for line in rest)
+        return untypeset(f"<b>{escape(head)}</b>" + "".join(f"<br>{escape(line)}" for line in rest))
 
 
 @dataclass(frozen=True, repr=False)
@@ -152,7 +152,7 @@ class RunSummary:
 
     def _repr_html_(self) -> str:
         cells = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in self.rows())
-        return f"<table>{cells}</table>"
+        return untypeset(f"<table>{cells}</table>")
 
 
 def held_beside(account: Account, symbols: Sequence[str]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from toolkit.data import Bars
 from toolkit.data.intervals import bars_per_year
 from toolkit.errors import InvalidSymbol
 from toolkit.execution.book import KINDS, LIMIT_NAMES, REASONS, TRADES
+from toolkit.execution.orders import untypeset
 from toolkit.kernels import account as step
 from toolkit.kernels.account import UNIT, Rules
 from toolkit.risk.bootstrap import intervals
@@ -240,7 +241,7 @@ class BacktestResult:
 
     def _repr_html_(self) -> str:
         cells = "".join(f"<tr><th>{escape(label)}</th><td>{escape(text)}</td></tr>" for label, text in rows_of(self))
-        return f"<b>{escape(headline(self))}</b><table>{cells}</table>" + last_trades(self)
+        return untypeset(f"<b>{escape(headline(self))}</b><table>{cells}</table>" + last_trades(self))
 
     # ------------------------------------------------------------------------------------------------------- inside
     @cached_property

@@ -58,6 +58,11 @@ def shares(qty: int) -> str:
     return f"{qty / UNIT:,.6f}".rstrip("0").rstrip(".")
 
 
+def untypeset(html: str) -> str:
+    """HTML in which dollars stay dollars: notebooks set what stands between two of them as mathematics."""
+    return f'<div class="tex2jax_ignore mathjax_ignore">{html}</div>'
+
+
 def price_said(price: float) -> str:
     """Dollars with at least the cents, and four digits of what is below a dollar.
 
@@ -161,7 +166,7 @@ class Account:
         return f"{self.name} ({self.mode}): equity ${self.equity:,.2f}, cash ${self.cash / UNIT:,.2f}"
 
     def _repr_html_(self) -> str:
-        return f"<b>{escape(repr(self))}</b>{self.frame().round(4).to_html()}"
+        return untypeset(f"<b>{escape(repr(self))}</b>{self.frame().round(4).to_html()}")
 
 
 @dataclass(frozen=True)
