@@ -2,8 +2,13 @@
 
 import functools
 import importlib
+import math
 import sys
+import threading
+from array import array
+from collections import OrderedDict, defaultdict, deque
 from dataclasses import dataclass
+from types import MappingProxyType, ModuleType, SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +20,8 @@ from toolkit.data import Bars
 from toolkit.errors import InvalidParameter, StrategyFailed
 from toolkit.signals import examples
 from toolkit.signals import indicators as ta
+from toolkit.signals.causality import replayed
+from toolkit.signals.causality.apart import apart
 from toolkit.signals.causality.certification import certify
 from toolkit.signals.causality.invariance import in_other_shares
 from toolkit.signals.rules import above
@@ -317,6 +324,190 @@ def test_a_table_without_times_stays_whole():
     assert certificate.passed and certificate.held == ()
 
 
+# ------------------------------------------------------------------------------------- no way from a prefix to what follows
+WAYS_OUT = {
+    "adjusted prices of the whole": lambda bars: bars.whole.adjusted[3],
+    "traded prices of the whole": lambda bars: bars.whole._traded[3],
+    "what an array is a view of": lambda bars: rooted(bars.traded)[3],
+    "what a frame is a view of": lambda bars: rooted(bars.close.to_numpy()).reshape(5, len(bars.symbols), -1)[3],
+    "what lies behind an array": lambda bars: np.lib.stride_tricks.as_strided(bars.traded[3], (3, len(bars) + 1)),
+}  # fmt: skip
+
+
+def rooted(array):
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_no_prefix_leads_to_the_bars_that_follow(way):
+    def strategy(bars):
+        ahead = WAYS_OUT[way](bars)
+        ahead = unit(np.diff(ahead, axis=1, append=ahead[:, -1:]))[:, : len(bars)]
+        return pd.DataFrame(ahead.T, index=bars.index, columns=list(bars.symbols))
+
+    assert kinds(strategy, quiet(n_bars=60)) == {"FUTURE"}
+
+
+@pytest.mark.parametrize("count", [
+    lambda bars: len(bars.whole.chain), lambda bars: len(bars.whole.known), lambda bars: rooted(bars.scale).shape[-1],
+    lambda bars: len(rooted(bars.index.asi8)), lambda bars: len(rooted(bars.actions)),
+], ids=["chain", "known", "scale", "index", "actions"])  # fmt: skip
+def test_no_prefix_tells_how_many_bars_or_actions_follow(count):
+    bars = random_bars(3, n_symbols=2, n_bars=60)
+    assert len(bars.actions) > 2
+    certificate = check(lambda bars: bars.close * 0.0 + count(bars) / 1000.0, bars)
+    assert certificate.kinds == ("FUTURE",)
+
+
+def test_a_prefix_has_the_bits_of_the_whole():
+    bars = random_bars(3, n_symbols=4, n_bars=50)
+    for n in 1, 20, 50:
+        alone = apart(bars, n)
+        np.testing.assert_array_equal(alone.adjusted, bars.adjusted[:, :, :n])
+        np.testing.assert_array_equal(alone.traded * alone.scale[[0, 0, 0, 0, 1]], alone.adjusted)
+        assert alone.index.equals(bars.index[:n]) and (alone.known_at == bars.known_at[:n]).all()
+        assert alone.fingerprint == bars.rows(0, n).fingerprint
+        assert not any(np.shares_memory(alone.traded, each) for each in (bars.traded, bars.adjusted))
+        assert not any(array.flags.writeable for array in (alone.traded, alone.scale, alone.actions, alone.adjusted))
+
+
+# ------------------------------------------------------------------------------------------- other shapes of what is held
+T = 80
+SECOND = quiet(seed=2, n_bars=T + 20).close
+PRICES = SECOND["S0"]
+
+
+def dated(labels):
+    return PRICES.set_axis(labels)
+
+
+class Slots:
+    __slots__ = ("frame",)
+
+    def __init__(self, frame):
+        self.frame = frame
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    frame: pd.Series
+
+
+HELD = {  # what is held, and the prices in it
+    "dates as text": (dated(PRICES.index.strftime("%Y-%m-%d")), lambda held: held),
+    "dates as text without hyphens": (dated(PRICES.index.strftime("%Y%m%d")), lambda held: held),
+    "instants as text": (dated(PRICES.index.strftime("%Y-%m-%dT00:00:00Z")), lambda held: held),
+    "dates as whole numbers": (dated(PRICES.index.strftime("%Y%m%d").astype(int)), lambda held: held),
+    "dates as categories": (dated(pd.CategoricalIndex(PRICES.index)), lambda held: held),
+    "days as intervals": (dated(pd.IntervalIndex.from_arrays(PRICES.index, PRICES.index + pd.Timedelta("1D"), closed="left")),
+                          lambda held: held),
+    "a column of dates": (PRICES.rename_axis("date").reset_index(), lambda held: held["S0"]),
+    "a column of dates as text": (pd.DataFrame({"Date": PRICES.index.strftime("%Y-%m-%d"), "x": PRICES.to_numpy()}),
+                                  lambda held: held["x"]),
+    "a long table": (SECOND.rename_axis("date").reset_index().melt("date"), lambda held: held[held.variable == "S0"]["value"]),
+    "a list": (PRICES.tolist()[:T], lambda held: held), "a tuple": (tuple(PRICES[:T]), lambda held: held),
+    "a list of lists": ([[x] for x in PRICES[:T]], lambda held: [each[0] for each in held]),
+    "an array of Python": (array("d", PRICES[:T]), lambda held: held),
+    "a dict by date": (PRICES.to_dict(), lambda held: list(held.values())),
+    "a dict by date as text": ({str(day)[:10]: x for day, x in PRICES.items()}, lambda held: list(held.values())),
+    "bars in the middle": (np.broadcast_to(PRICES[:T].to_numpy()[None, :, None], (2, T, 3)).copy(), lambda held: held[1, :, 2]),
+    "OrderedDict": (OrderedDict(x=PRICES), lambda held: held["x"]),
+    "defaultdict": (defaultdict(list, x=PRICES), lambda held: held["x"]),
+    "MappingProxyType": (MappingProxyType({"x": PRICES}), lambda held: held["x"]),
+    "SimpleNamespace": (SimpleNamespace(x=PRICES), lambda held: held.x), "deque": (deque([PRICES], 3), lambda held: held[0]),
+    "slots": (Slots(PRICES), lambda held: held.frame), "a record with slots": (Record(PRICES), lambda held: held.frame),
+    "seven deep": ({"a": [{"b": ({"c": [PRICES]},)}]}, lambda held: held["a"][0]["b"][0]["c"][0]),
+}  # fmt: skip
+
+
+def after(prices, ahead, bars):
+    """The sign of the change to the next price, or from the one before."""
+    values = np.asarray(prices, dtype=float)
+    change = np.diff(values, append=np.nan) if ahead else np.diff(values, prepend=np.nan)
+    rows = np.full(len(bars), np.nan)
+    rows[: len(change)] = np.sign(change[: len(bars)])
+    return pd.DataFrame({symbol: rows for symbol in bars.symbols}, index=bars.index)
+
+
+@pytest.mark.parametrize("shape", HELD)
+@pytest.mark.parametrize(("ahead", "expected"), [(True, {"FUTURE"}), (False, set())])
+def test_what_is_dated_or_has_an_entry_a_bar_is_cut_whatever_it_is_kept_in(shape, ahead, expected):
+    held, prices = HELD[shape]
+    certificate = check(lambda bars: after(prices(held), ahead, bars), quiet(n_bars=T))
+    assert set(certificate.kinds) == expected and certificate.held and not certificate.uncut, str(certificate)
+
+
+NOT_CUT = {
+    "a list that is longer": (PRICES.tolist(), "held (list of 100)"),
+    "an array that is shorter": (PRICES.to_numpy()[: T - 1], f"held (ndarray of {T - 1})"),
+    "a Series without labels": (PRICES.reset_index(drop=True), "held (Series of 100)"),
+    "a dict by something else": ({n: x for n, x in enumerate(PRICES)}, "held (dict of 100)"),
+    "a list in a dict": ({"x": PRICES.tolist()}, "held['x'] (list of 100)"),
+    "year, month and day": (dated([PRICES.index.year, PRICES.index.month, PRICES.index.day]), "held (Series of 100)"),
+    "a window over a frame": (SECOND.rolling(3), "held (Rolling of 100 x 3)"),
+    "a memory": (memoryview(PRICES.to_numpy()), "held (memoryview of 100)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", NOT_CUT)
+def test_what_is_large_and_cannot_be_cut_is_named(what):
+    held, name = NOT_CUT[what]
+    certificate = check(lambda bars: unit(bars.close.diff()) * bool(held is not None), quiet(n_bars=T))
+    assert certificate.passed and certificate.uncut == (name,)
+    assert f"  unseen   held, not cut: {name}; what the strategy reads from files" in str(certificate)
+    assert "held, not cut: " in certificate._repr_html_()
+
+
+def test_what_a_class_of_the_users_holds_is_named():
+    class Model:
+        frame, window = SECOND, 3
+
+        def __call__(self, bars):
+            return unit(bars.close.diff(self.window))
+
+    assert check(Model(), quiet(n_bars=T)).uncut == ("Model.frame (DataFrame of 100 x 3)",)
+    assert check(lambda bars: unit(bars.close.diff(Model.window)), quiet(n_bars=T)).uncut == (
+        "Model.frame (DataFrame of 100 x 3)",
+    )
+
+
+@pytest.mark.parametrize("held", [
+    {"fast": 5, "slow": 20, "names": ["a", "b"]}, list(range(64)), "x" * 500, np.arange(30.0), {"2011": 1.0},
+    {symbol: {"sector": "x", "weight": 0.1} for symbol in "ABC"}, pd.Series(1.0, index=list("ABC")),
+    pd.DataFrame({"date": ["soon", "late"]}),
+], ids=["config", "windows", "text", "weights", "year", "nested", "series", "words"])  # fmt: skip
+def test_a_setting_is_neither_cut_nor_named(held):
+    certificate = check(lambda bars: unit(bars.close.diff()) * bool(held is not None), quiet(n_bars=T))
+    assert certificate.passed and certificate.held == () and certificate.uncut == () and certificate.remarks == ()
+
+
+def test_symbols_in_a_dict_that_are_all_cut_are_not_named():
+    frames = {f"X{n}": PRICES.tail(30) for n in range(70)}
+    certificate = check(lambda bars: unit(bars.close.diff()) * bool(frames), quiet(n_bars=T))
+    assert certificate.passed and len(certificate.held) == 70 and certificate.uncut == ()
+
+
+def test_what_a_method_reads_that_the_strategy_calls_is_cut():
+    class Model:
+        def __call__(self, bars):
+            return self.ahead(bars)
+
+        def ahead(self, bars):
+            return unit(GLOBAL_FRAME.shift(-1) - GLOBAL_FRAME).reindex(bars.index)
+
+    assert kinds(Model(), quiet(n_bars=40)) == {"FUTURE"}
+
+
+def test_what_is_looked_up_by_its_name_is_cut():
+    module = ModuleType("mine_by_name")
+    module.frame = GLOBAL_FRAME
+    bars = quiet(n_bars=40)
+    assert kinds(lambda bars: unit(globals()["GLOBAL_FRAME"].diff().shift(-1)).reindex(bars.index), bars) == {"FUTURE"}
+    assert kinds(lambda bars: unit(getattr(module, "frame").diff().shift(-1)).reindex(bars.index), bars) == {"FUTURE"}  # noqa: B009
+
+
 # ----------------------------------------------------------------------------------------------- state, chance, failures
 def test_chance_is_found():
     rng = np.random.default_rng(1)
@@ -366,6 +557,89 @@ def test_what_was_learned_from_later_bars_and_is_kept_is_found():
 
     bars = quiet()
     assert "FUTURE" in kinds(learning, bars) and "FUTURE" in kinds(recalled, bars)
+
+
+class Kept:
+    frame = None
+
+
+def test_later_bars_that_are_kept_where_no_copy_reaches_are_found(monkeypatch):
+    """In a class, in a module of Python's, in a thread: whoever is asked first before it has seen them answers otherwise."""
+    local = threading.local()
+
+    def remembering(get, put):
+        def strategy(bars):
+            if get() is None or len(get()) < len(bars):
+                put(bars.close.copy())
+            return unit(get().shift(-1) - get()).reindex(bars.index)
+
+        return strategy
+
+    monkeypatch.setattr(math, "kept", None, raising=False)
+    monkeypatch.setattr(Kept, "frame", None)
+    for strategy in (
+        remembering(lambda: getattr(local, "frame", None), lambda frame: setattr(local, "frame", frame)),
+        remembering(lambda: math.kept, lambda frame: setattr(math, "kept", frame)),
+        remembering(lambda: Kept.frame, lambda frame: setattr(Kept, "frame", frame)),
+    ):
+        assert kinds(strategy, quiet()) == {"FUTURE"}
+
+
+LATEST = None
+
+
+def test_a_name_that_is_bound_anew_is_as_it_was():
+    cell = None
+
+    def globally(bars):
+        global LATEST
+        if LATEST is None:
+            LATEST = bars.close.mean()
+        return unit(bars.close / LATEST - 1.0)
+
+    def around(bars):
+        nonlocal cell
+        if cell is None:
+            cell = bars.close.mean()
+        return unit(bars.close / cell - 1.0)
+
+    class Model:
+        def __call__(self, bars):
+            if not hasattr(self, "mean"):
+                self.mean = bars.close.mean()
+            return unit(bars.close / self.mean - 1.0)
+
+    for strategy in globally, around, Model():
+        assert "FUTURE" in kinds(strategy, quiet())
+
+
+def test_a_memory_in_a_class_is_said():
+    class Memory:
+        known: dict = {}
+
+    def remembering(bars):
+        return Memory.known.setdefault(bars.fingerprint, unit(bars.close.diff()))
+
+    certificate = check(remembering, quiet())
+    assert certificate.passed and "what it keeps between calls in a class" in str(certificate)
+
+
+def test_one_that_keeps_something_is_said_to_become_another_strategy():
+    class Counter:
+        calls = 0
+
+        def __call__(self, bars):
+            self.calls += 1
+            return unit(bars.close.diff())
+
+    (remark,) = check(Counter(), quiet()).remarks
+    assert "make it anew to trade it" in remark
+
+
+def test_scores_that_never_differ_are_said_to_show_nothing():
+    certificate = check(lambda bars: bars.close * 0.0 + 1.0, quiet())
+    assert certificate.passed and "  remark   no score differs from another" in str(certificate)
+    assert "no score differs" in certificate._repr_html_()
 
 
 def test_a_memory_of_what_was_computed_passes():
@@ -520,10 +794,34 @@ def test_a_rule_that_looks_at_a_level_is_found():
     assert check(rule, quiet()).kinds == ("LEVEL",)
 
 
+@pytest.mark.parametrize("shape", ["a list", "a dict by date", "MappingProxyType", "slots", "a column of dates"])
+@pytest.mark.parametrize(("ahead", "expected"), [(1, ("FUTURE",)), (0, ())])
+def test_a_rule_that_holds_later_prices_is_cut_at_its_bar(shape, ahead, expected):
+    held, prices = HELD[shape]
+
+    def rule(now, before, given, memory):
+        at = np.where(np.isnan(memory), 0, memory + 1)
+        known = np.asarray(prices(held), dtype=float)
+        here, there = int(at[0, 0]), min(int(at[0, 0]) + ahead, T - 1)
+        return np.full(len(given), np.sign(known[there] - known[here] + 0.5 * (1 - ahead))), at
+
+    certificate = check(Strategy("counts", IndicatorSet({"mean": ta.sma(3)}), rule, memory=1), quiet(n_bars=T))
+    assert certificate.kinds == expected and certificate.held and certificate.uncut == ()
+
+
+def test_what_a_rule_holds_that_cannot_be_cut_is_named():
+    changes = PRICES.pct_change()
+    table = {round(now, 12): np.sign(then) for now, then in zip(changes, changes.shift(-1), strict=True)}
+
+    def rule(now, before, held):
+        return np.full(len(held), table.get(round(float(now["close"][0] / before["close"][0] - 1.0), 12), 0.0))
+
+    certificate = check(Strategy("looks up", IndicatorSet({"mean": ta.sma(3)}), rule), quiet(seed=2, n_bars=T))
+    assert certificate.uncut == ("table (dict of 100)",) and "held, not cut: table (dict of 100)" in str(certificate)
+
+
 def test_a_stream_that_parts_from_its_batch_is_found(monkeypatch):
     """The batch is made to look ahead by one bar, which is what no stream can do."""
-    from toolkit.signals import replayed
-
     honest = replayed.values
     monkeypatch.setattr(replayed, "values", lambda s, bars: {k: np.roll(v, -1, axis=2) for k, v in honest(s, bars).items()})
     declared = Strategy("up", IndicatorSet({"mean": ta.sma(3)}), lambda now, before, held: np.sign(now["close"] - now["mean"]))
@@ -592,10 +890,20 @@ def test_the_examples_pass(strategy, bundled):
     assert check(strategy, bundled if isinstance(strategy, Strategy) else bundled.tail(300)).passed
 
 
-def test_one_bar_is_enough_and_none_is_too_few():
-    bars = quiet(n_bars=12).rows(0, 1)
-    certificate = check(lambda bars: bars.close * 0.0, bars)
-    assert certificate.passed and certificate.history is None and certificate.n_bars == 1
+def test_a_few_bars_are_too_few_to_pass():
+    bars = quiet(n_bars=40)
+    certificate = check(lambda bars: unit(bars.close.shift(-1) - bars.close).fillna(0.0), bars.rows(0, 1))  # no leak can show
+    assert certificate.kinds == ("SHORT",) and certificate.n_bars == 1
+    certificate = check(lambda bars: unit(bars.close), bars.rows(0, 19))
+    assert certificate.kinds == ("SHORT",) and certificate.history == 0
+    assert str(certificate).startswith("TOO SHORT <lambda>: it scores too few bars to tell\n")
+    assert (
+        "  SHORT S0 2011-01-27: the last bar (19 bars from the first score on, 20 are needed)" in str(certificate).splitlines()
+    )
+    assert "TOO SHORT</b> &lt;lambda&gt;: it scores" in certificate._repr_html_()
+    assert check(lambda bars: unit(bars.close), bars.rows(0, 20)).passed
+    late = check(lambda bars: unit(bars.close)[bars.index > "2011-02-01"].reindex(bars.index), bars)
+    assert late.kinds == ("SHORT",) and "(18 bars from the first score on, 20 are needed)" in str(late)
     with pytest.raises(StrategyFailed, match="no score for any of 0 bars"):
         check(lambda bars: bars.close * 0.0, bars.rows(0, 0))
 

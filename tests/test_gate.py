@@ -1,15 +1,16 @@
 """Pre-trade limits: each code with its sentence, and NaN is denied."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from toolkit.execution.costs import Costs, Limits, rules
+from toolkit.execution.costs import CAREFUL, Costs, rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.orders import Account, Order, Position
 from toolkit.kernels.account import UNIT
 
-LIMITS = Limits()
+LIMITS = CAREFUL
 FRESH = {"IBM": 0, "MSFT": 0}
 
 
@@ -33,14 +34,14 @@ def verdict(o, a=None, limits=LIMITS, ages=FRESH):
         (order(shares=0), None, LIMITS, "NOT_FINITE"),
         (order(shares=101), None, LIMITS, "MAX_ORDER_NOTIONAL] IBM buy 101: measured $10,100.00 vs limit $10,000.00"),
         (order(shares=50), account(90_000, IBM=160), LIMITS, "MAX_POSITION] IBM buy 50: measured 19.81% vs limit"),
-        (order(shares=90), account(5_000, MSFT=950), Limits(max_gross=0.98, min_cash=0.0), "MAX_GROSS"),
+        (order(shares=90), account(5_000, MSFT=950), replace(CAREFUL, max_gross=0.98, min_cash=0.0), "MAX_GROSS"),
         (order(shares=90), account(10_000, MSFT=900), LIMITS, "MIN_CASH] IBM buy 90: measured 0.99% left vs limit 2.00%"),
     ],
 )
 def test_each_limit_denies_with_measured_and_limit(o, a, limits, sentence):
     said = str(verdict(o, a, limits))
     if "MAX_POSITION" in sentence:
-        said = str(verdict(o, a, Limits(max_position=0.15)))
+        said = str(verdict(o, a, replace(CAREFUL, max_position=0.15)))
     assert sentence in said and "; " in said
 
 
@@ -49,7 +50,7 @@ def test_what_is_within_the_limits_passes():
 
 
 def test_a_sale_that_reduces_passes_even_where_nothing_may_be_bought():
-    assert verdict(order("sell", 900), account(0, IBM=900), Limits(max_order_share=0.0, max_position=0.0)).passed
+    assert verdict(order("sell", 900), account(0, IBM=900), replace(CAREFUL, max_order_share=0.0, max_position=0.0)).passed
 
 
 def test_a_sale_of_more_than_is_held_is_denied():

@@ -93,3 +93,36 @@ def test_bars_and_arrays_are_cut_to_the_same_bars():
     assert cut(BARS, horizon, 5, 10).fingerprint == BARS.rows(5, 10).fingerprint
     values = BARS.close.to_numpy()
     assert (cut(values, horizon, 5, 10) == values[5:10]).all() and (cut(values.T, horizon, 5, 10) == values.T[:, 5:10]).all()
+
+
+TEXTS = [f"{day:%Y-%m-%d}" for day in DAYS]
+AS_TIMES = {
+    "text": TEXTS, "compact": [text.replace("-", "") for text in TEXTS],
+    "numbers": [int(text.replace("-", "")) for text in TEXTS],
+    "instants": [f"{text}T00:00:00+00:00" for text in TEXTS], "minutes": [f"{text} 00:00" for text in TEXTS],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", AS_TIMES)
+def test_dates_that_are_written_are_dates(form):
+    labels = pd.Index(AS_TIMES[form])
+    for stop in 1, 10, 30:
+        assert known(labels, stop=stop) == AS_TIMES[form][: len(known(DAYS, stop=stop))]
+
+
+@pytest.mark.parametrize("labels", [
+    ["AAPL", "2011-01-03"], ["2011-01-03", "AAPL"], ["2011-01-03", "soon", "2011-01-04"], ["2011-13-01"], ["20111301"],
+    ["01/03/2011"],
+    [20110103, 7], [20111301], [2011, 2012], [20110103.5], [], ["2011"],
+], ids=str)  # fmt: skip
+def test_what_may_be_no_date_is_none(labels):
+    assert known(pd.Index(labels)) is None
+
+
+def test_a_column_of_dates_is_looked_for_by_its_name_and_read_only_if_it_holds_dates():
+    horizon = Horizon.of(BARS)
+    for name in "date", "Date", "timestamp":
+        long = pd.DataFrame({"symbol": ["A"] * len(DAYS), name: DAYS})
+        assert timed(long, horizon) and list(cut(long, horizon, 0, 10)[name]) == known(DAYS)
+    assert not timed(pd.DataFrame({"listed": DAYS}), horizon)  # a fact of each row, not when the row was known
+    assert not timed(pd.DataFrame({"date": ["soon", "later"]}), horizon)

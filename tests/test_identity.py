@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -289,3 +290,35 @@ def test_it_is_the_same_in_every_process():
 def test_what_cannot_be_called_is_refused():
     with pytest.raises(InvalidParameter, match="a strategy is a DataFrame; pass a function of bars"):
         identity(pd.DataFrame())
+
+
+def test_what_a_proxy_a_view_of_memory_and_a_remembered_partial_hold_counts():
+    for make in (
+        lambda n: closing_over(MappingProxyType({"a": n})),
+        lambda n: closing_over(memoryview(bytes([n]))),
+        lambda n: functools.lru_cache(functools.partial(trend_and_rsi, fast=n)),
+    ):
+        assert identity(make(1)) == identity(make(1)) != identity(make(2))
+
+
+def test_a_helper_that_is_looked_up_by_its_name_counts():
+    text = 'def f(bars): return globals()["helper"](bars)\ndef helper(bars): return bars.close * {}'
+    assert identity(typed(text.format(1))) == identity(typed(text.format(1))) != identity(typed(text.format(2)))
+
+
+def test_a_docstring_changes_nothing_unless_the_code_reads_it():
+    def said(text, body="bars.close"):
+        return identity(typed(f'def f(bars):\n    "{text}"\n    return {body}'))
+
+    assert said("one") == said("another")
+    assert said("close", 'bars["close"]') != said("open", 'bars["open"]')
+
+
+def test_columns_of_plain_numbers_are_hashed_by_their_bits(monkeypatch):
+    """Value by value it takes seconds for 500 symbols."""
+    frame = pd.DataFrame({"a": np.arange(5000.0), "b": np.arange(5000)})
+    met = []
+    digest = module.Tree.digest
+    monkeypatch.setattr(module.Tree, "digest", lambda tree, value: met.append(1) or digest(tree, value))
+    identity(closing_over(frame))
+    assert len(met) < 500

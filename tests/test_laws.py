@@ -16,7 +16,7 @@ from toolkit.cycle.turn import turn
 from toolkit.data import Bars
 from toolkit.execution.audit import verify
 from toolkit.execution.brokers.paper import PaperBroker
-from toolkit.execution.costs import UNLIMITED, Costs, Exits, Limits, Policy, rules
+from toolkit.execution.costs import Costs, Exits, Limits, Policy, rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
 from toolkit.kernels.account import UNIT
@@ -81,7 +81,7 @@ def test_law_2_without_friction_the_step_is_the_textbook_formula(seed, short):
     rng = np.random.default_rng(seed)
     drawn = rng.dirichlet(np.ones(5), len(flat))[:, :4] * (rng.choice([-1.0, 1.0], (len(flat), 4)) if short else 1.0)
     weights = pd.DataFrame(drawn, index=flat.index, columns=list(flat.symbols))
-    limits = replace(UNLIMITED, allow_short=True, leverage=2.0) if short else None
+    limits = Limits(allow_short=True, leverage=2.0) if short else None
     result = backtest(
         held_always, flat, lambda scores, bars: weights, costs=FREE, limits=limits, policy=Policy(band=0.0), cash=1e9
     )

@@ -34,7 +34,21 @@ def played(seed, **how):
 
 
 def test_a_result_computes_nothing_before_it_is_asked():
-    fields = {"name", "bars", "scores", "weights", "opening", "first", "curve", "placed", "log", "waiting", "rules", "trials"}
+    fields = {
+        "name",
+        "bars",
+        "scores",
+        "weights",
+        "opening",
+        "first",
+        "curve",
+        "placed",
+        "log",
+        "waiting",
+        "rules",
+        "trials",
+        "strategy",
+    }
     result = played(0)
     assert set(vars(result)) == fields
     result.trades  # noqa: B018

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from toolkit.cycle.sweep import sweep
 from toolkit.cycle.trials import Trials
 from toolkit.data import Bars
 from toolkit.errors import EmptyRange, InvalidParameter, StrategyFailed
-from toolkit.execution.costs import Costs, Exits, Limits, Policy
+from toolkit.execution.costs import CAREFUL, Costs, Exits, Limits, Policy
 from toolkit.risk.metrics import performance, returns
 from toolkit.risk.overfitting import deflated_sharpe, probability_of_overfitting
 from toolkit.risk.sizing import inverse_volatility
@@ -30,7 +31,7 @@ from toolkit.signals.rules import above, below, crossed_above, crossed_below, ho
 CROSSOVER = above(lambda fast: sma(fast), lambda slow: sma(slow))
 PAIRS = {"fast": [2, 3, 5], "slow": [8, 13]}
 LIMITS = Limits(max_order_notional=30_000.0, max_position=0.3, min_cash=0.05, volume_share=0.01)
-MARGIN = Limits(leverage=1.5, allow_short=True, max_gross=1.4, max_position=1.0, max_order_share=1.0)
+MARGIN = replace(CAREFUL, leverage=1.5, allow_short=True, max_gross=1.4, max_position=1.0, max_order_share=1.0)
 backtest = partial(counted_backtest, state=False)
 here = partial(sweep, state=False)
 

@@ -19,7 +19,7 @@ from toolkit.errors import LedgerError
 from toolkit.execution.audit import verify
 from toolkit.execution.brokers.cached import CachedBroker
 from toolkit.execution.brokers.paper import PaperBroker
-from toolkit.execution.costs import UNLIMITED, Costs, Limits, Policy, rules
+from toolkit.execution.costs import CAREFUL, Costs, Limits, Policy, rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Account, Position, order_id
@@ -27,7 +27,9 @@ from toolkit.kernels.account import UNIT
 from toolkit.risk.sizing import equal_weight
 from toolkit.signals.indicators import sma
 
-LIMITS = Limits(max_order_notional=1e9, max_order_share=1.0, max_position=0.6, min_cash=0.0, max_stale_sessions=99)
+LIMITS = Limits(
+    max_order_notional=1e9, max_order_share=1.0, max_position=0.6, max_gross=1.0, min_cash=0.0, max_stale_sessions=99
+)
 WHOLE = Policy(whole_shares=True)
 RULES = rules(Costs(), LIMITS, WHOLE)
 ONE = {"S0": 1.0}
@@ -191,7 +193,7 @@ def test_an_order_that_the_broker_has_already_is_not_handed_in_again(bars, ledge
 def test_the_gate_is_asked_again_just_before_sending(bars, ledger):
     with pytest.raises(KeyboardInterrupt):
         go(bars, ledger, 10, 0.5, DiesAtSubmit(ledger, RULES))
-    tight = Limits(max_order_notional=1.0)
+    tight = replace(CAREFUL, max_order_notional=1.0)
     again = turn(bars.until(bars.index[10]), ONE, {"S0": 0.5}, key="k10", broker=PaperBroker(ledger, RULES), ledger=ledger,
                  gate=Gate(tight, rules(Costs(), tight, WHOLE)))  # fmt: skip
     assert again.orders == () and [v.code for v in again.denials] == ["MAX_ORDER_NOTIONAL"]
@@ -267,7 +269,7 @@ def test_an_order_that_the_cash_at_the_open_did_not_carry_ends_as_cut(ledger):
         {"open": [10.0, 10.0, 30.0], "high": 30.0, "low": 10.0, "close": [10.0, 10.0, 30.0], "volume": 1e6}, index
     )
     gap = Bars.from_frame(frame, symbol="S0")
-    everything = Limits(max_order_notional=1e9, max_order_share=1.0, max_position=1.0, min_cash=0.0)
+    everything = replace(CAREFUL, max_order_notional=1e9, max_order_share=1.0, max_position=1.0, min_cash=0.0)
     free = rules(Costs(fee_bps=0.0, slippage_bps=0.0), everything, WHOLE)
     for t in (1, 2):
         turn(gap.until(gap.index[t]), ONE, {"S0": 0.9}, key=f"k{t}", broker=PaperBroker(ledger, free), ledger=ledger,
@@ -290,7 +292,7 @@ def late_bars():
 @pytest.mark.parametrize("kind, band", [("market", float("inf")), ("limit", float("inf"))])
 def test_a_bar_that_comes_late_charges_no_interest_again_and_ends_no_order(tmp_path, kind, band):
     whole, gap = late_bars()
-    costs, limits = Costs(fee_bps=0.0, slippage_bps=0.0, interest=0.252, borrow=0.252), replace(UNLIMITED, leverage=2.0)
+    costs, limits = Costs(fee_bps=0.0, slippage_bps=0.0, interest=0.252, borrow=0.252), Limits(leverage=2.0)
     law = rules(costs, limits, Policy(order_kind=kind, time_in_force="day", band=band))
     wanted = {3: (1.0, 1.0), 4: (0.5, 1.0), 5: (1.0, 1.0)}  # two thirds of equity borrowed from the fourth day on
     ledgers = []

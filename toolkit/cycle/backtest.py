@@ -67,7 +67,7 @@ def backtest(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, sizing: Sizin
     trials = None if state is False else counted(equity[first:], bars, state_folder() if state is None else Path(state))
     return BacktestResult(
         name, bars, scores, weights, opening, first, equity[first:] / UNIT,
-        book.placed[: account["placed"]], book.records[: account["records"]], book.orders, law, trials,
+        book.placed[: account["placed"]], book.records[: account["records"]], book.orders, law, trials, strategy,
     )  # fmt: skip
 
 

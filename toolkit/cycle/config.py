@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from toolkit.data.sources.named import checked_source
 from toolkit.data.symbols import checked_symbols
 from toolkit.errors import ConfigError
-from toolkit.execution.costs import Costs, Exits, Limits, Policy
+from toolkit.execution.costs import CAREFUL, Costs, Exits, Limits, Policy
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
@@ -31,15 +31,17 @@ def _cash(fraction: float) -> float:
     return fraction
 
 
-def _model(owner: type) -> Any:
-    """The fields of a dataclass as a section of the file."""
+def _model(owner: type, given: Any) -> Any:
+    """The fields of a dataclass as a section of the file, with the defaults of `given`."""
     kinds = {bool: bool, int: int}
     special = {"min_cash": Annotated[float, AfterValidator(_cash)]}
-    annotated = {f.name: (special.get(f.name) or kinds.get(type(f.default), NotNegative), f.default) for f in fields(owner)}
+    annotated = {
+        f.name: (special.get(f.name) or kinds.get(type(f.default), NotNegative), getattr(given, f.name)) for f in fields(owner)
+    }
     return create_model(owner.__name__, __config__=STRICT, **annotated)  # type: ignore[call-overload]
 
 
-CostsSection, LimitsSection, ExitsSection = _model(Costs), _model(Limits), _model(Exits)
+CostsSection, LimitsSection, ExitsSection = _model(Costs, Costs()), _model(Limits, CAREFUL), _model(Exits, Exits())
 
 
 class OnceEach(yaml.SafeLoader):

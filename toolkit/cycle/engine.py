@@ -62,7 +62,7 @@ class TradingEngine:
         self.source: Source = source or source_of(config.source)
         self.clock: Clock = clock or self._clock()
         self.data_cache: Market = market or self._market(config)
-        self.signal_generator = SignalGenerator(strategy or strategy_of(config), clock=self.clock)
+        self.signal_generator = SignalGenerator(strategy_of(config) if strategy is None else strategy, clock=self.clock)
         self.sizing = sizing or sizing_of(config)
         costs, limits, policy, exits = config.economics()
         self.rules = rules(costs, limits, policy, exits, bars_per_year=bars_per_year(interval))

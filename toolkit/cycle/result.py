@@ -24,6 +24,8 @@ from toolkit.kernels import account as step
 from toolkit.kernels.account import UNIT, Rules
 from toolkit.risk.bootstrap import intervals
 from toolkit.risk.metrics import bar_returns, drawdown_of
+from toolkit.signals.causality import Certificate, identity
+from toolkit.signals.generator import Scoring
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,6 +44,7 @@ class BacktestResult:
     waiting: np.ndarray  # dtype order_t, (n_symbols, slots), after the last bar
     rules: Rules
     trials: Trials | None = None  # of the project, this one among them; None: not counted
+    strategy: Scoring | None = None
 
     # ------------------------------------------------------------------------------------------------- at each close
     @property
@@ -194,6 +197,16 @@ class BacktestResult:
     def metrics(self) -> pd.DataFrame:
         """Metrics of the equity with their 95 % intervals: `risk.bootstrap.intervals`; after ruin nothing counts."""
         return intervals(self.lived, periods_per_year=self.bars_per_year)
+
+    @cached_property
+    def causality(self) -> str:
+        """What the project's certificate of the strategy says; a result without one proves nothing."""
+        if self.trials is None or self.strategy is None:
+            return "not certified"
+        certificate = Certificate.read(self.trials.path.parent, identity(self.strategy))
+        if certificate is None:
+            return "not certified: certify(strategy, bars) says whether it sees later bars"
+        return "certified: it sees no later bar" if certificate.passed else f"LEAKS: {certificate.leaks[0]}"
 
     @cached_property
     def deflated_sharpe(self) -> DeflatedSharpe | None:

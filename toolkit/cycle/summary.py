@@ -38,7 +38,7 @@ def rows_of(result: BacktestResult) -> list[tuple[str, str]]:
     if unknown := int(np.isnan(scores).sum()):
         rows.append(("no opinion", f"{unknown:,} of {scores.size:,} scores are NaN: no position changed for them"))
     if result.deflated_sharpe is not None:
-        rows.append(("selection", str(result.deflated_sharpe)))
+        rows += [("selection", str(result.deflated_sharpe)), ("causality", result.causality)]
     return rows
 
 
@@ -73,8 +73,17 @@ def trades(result: BacktestResult) -> str:
 
 
 def orders(result: BacktestResult) -> str:
-    counts = result.orders["status"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
-    return f"{counts.sum():,}: " + ", ".join(f"{n:,} {status}" for status, n in counts.items()) if len(counts) else "none"
+    counts = frequent(result.orders["status"])
+    if counts.empty:
+        return "none"
+    said = f"{counts.sum():,}: " + ", ".join(f"{n:,} {status}" for status, n in counts.items())
+    cut = frequent(result.orders["limit"].loc[lambda limits: limits != ""])
+    return f"{said}; cut by a limit: {', '.join(f'{n:,} {limit}' for limit, n in cut.items())}" if len(cut) else said
+
+
+def frequent(names: pd.Series) -> pd.Series:
+    """How often each occurs, the most frequent first."""
+    return names.value_counts().sort_index().sort_values(ascending=False, kind="stable")
 
 
 def costs(result: BacktestResult) -> str:

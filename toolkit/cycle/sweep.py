@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -59,6 +58,7 @@ def sweep(strategy: Condition | Callable[..., pd.DataFrame], grid: Given, bars: 
     killed goes on from there when it is called again, and its sets are counted as trials; False keeps nothing.
     Raises InvalidParameter for an unknown or missing parameter, StrategyFailed if a function raises, EmptyRange without bars.
     """
+    check_given(strategy, bars)
     sets, name = grid_of(grid, where), strategy_name(strategy)
     check_taken(strategy, name, sets.names)
     first = position(bars, start)
@@ -79,6 +79,15 @@ def sweep(strategy: Condition | Callable[..., pd.DataFrame], grid: Given, bars: 
     if keep is not None:
         Trials(keep, year).add(key_of(replace(work, edges=edges[:0]), sets, bars), sums.sharpes(), n_bars)  # however it is cut
     return Sweep(name, sets, bars.symbols if each_symbol else (), sums, again)
+
+
+def check_given(strategy: Any, bars: Any) -> None:
+    """InvalidParameter for a strategy that cannot be called, and for bars that are none."""
+    if not callable(strategy):
+        cure = "pass a function (bars, **parameters) -> scores, or a condition with free parameters"
+        raise InvalidParameter(f"strategy is a {type(strategy).__name__}", cure)
+    if not isinstance(bars, Bars):
+        raise InvalidParameter(f"bars is a {type(bars).__name__}", "call sweep(strategy, grid, bars), in this order")
 
 
 def kept_in(state: Path | str | Literal[False] | None) -> Path | None:
@@ -104,7 +113,7 @@ def checked_sizing(sizing: Any) -> Any:
     """A function, a number above 0, or None."""
     if sizing is None or callable(sizing):
         return sizing
-    if isinstance(sizing, bool) or not isinstance(sizing, int | float) or not 0.0 < sizing < math.inf:
+    if isinstance(sizing, bool) or not isinstance(sizing, int | float) or not 0.0 < sizing <= 10.0:
         raise InvalidParameter(f"sizing is {sizing!r}", "pass a fraction of equity a symbol, e.g. 0.95, or equal_weight()")
     return float(sizing)
 

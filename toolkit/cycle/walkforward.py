@@ -16,7 +16,7 @@ import pandas as pd
 from toolkit.cycle.grid import Given
 from toolkit.cycle.result import BacktestResult
 from toolkit.cycle.splits import purged_folds, walk_forward_windows
-from toolkit.cycle.sweep import kept_in, named, sweep
+from toolkit.cycle.sweep import check_given, kept_in, named, sweep
 from toolkit.cycle.swept import LARGEST_IS_BEST, Again, spread
 from toolkit.cycle.trials import Trials
 from toolkit.data.bars import Bars
@@ -95,6 +95,7 @@ def walk_forward(strategy: Condition | Callable[..., pd.DataFrame], grid: Given,
     valued at its last close, without the cost of selling it. All else as in `sweep`; all of it counts as one trial, that of the
     whole out of sample.
     """
+    check_given(strategy, bars)
     if metric not in LARGEST_IS_BEST:
         raise InvalidParameter(f"metric is {metric!r}", f"choose by one of {', '.join(LARGEST_IS_BEST)}")
     rows, found, money, year = [], [], cash, bars_per_year(bars.interval)

@@ -26,48 +26,71 @@ def check_numbers(owner: Any) -> None:
                 raise InvalidParameter(f"{name} is {value!r}", "use a number of at least 0")
 
 
+def check_fractions(owner: Any, most: float, *names: str) -> None:
+    """Refuses what looks like percent: from `most` on, unless it is infinite."""
+    for name in names:
+        value = getattr(owner, name)
+        if most <= value < math.inf:
+            raise InvalidParameter(f"{type(owner).__name__}.{name} is {value}", f"a fraction is meant: {value / 100:g}")
+
+
 @dataclass(frozen=True)
 class Costs:
-    """Commission, slippage and financing; slippage works against us, but never takes a limit order beyond its limit."""
+    """Commission, slippage and financing; slippage works against us, but never takes a limit order beyond its limit.
 
-    per_share: float = 0.0  # dollars a share
-    minimum: float = 0.0  # dollars a fill, the least that per_share comes to
-    per_order: float = 0.0  # dollars a fill
-    fee_bps: float = 1.0  # basis points of the notional
-    slippage_bps: float = 5.0  # basis points of the price
-    half_spread: float = 0.0  # dollars a share
-    impact: float = 0.0  # fraction of the price times the square of our share of the bar's volume
-    borrow: float = 0.0  # fraction a year of the value sold short
-    interest: float = 0.0  # fraction a year of borrowed cash
+    per_share: dollars a share; minimum: dollars a fill, the least that per_share comes to; per_order: dollars a fill; fee_bps:
+    basis points of the notional (on top of the others: 0 for a broker that charges by the share); slippage_bps: basis points of
+    the price; half_spread: dollars a share; impact: fraction of the price times the square of our share of the bar's volume;
+    borrow: fraction a year of the value sold short; interest: fraction a year of borrowed cash.
+    """
+
+    per_share: float = 0.0
+    minimum: float = 0.0
+    per_order: float = 0.0
+    fee_bps: float = 1.0
+    slippage_bps: float = 5.0
+    half_spread: float = 0.0
+    impact: float = 0.0
+    borrow: float = 0.0
+    interest: float = 0.0
 
     def __post_init__(self) -> None:
         check_numbers(self)
         for name, value in vars(self).items():
             if value == math.inf or (name.endswith("_bps") and value >= 10_000.0):
                 raise InvalidParameter(f"Costs.{name} is {value}", "use a finite number, in basis points one below 10,000")
+        check_fractions(self, 10.0, "borrow", "interest")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Economic limits of an account; fractions are of its equity.  What reduces a position is never limited."""
+    """Economic limits of an account; none unless named.  What reduces a position is never limited.
 
-    max_order_notional: float = 25_000.0  # dollars of one order
-    max_order_share: float = 0.10  # fraction of one order
-    max_position: float = 0.20  # fraction in one symbol
-    max_gross: float = 1.0  # fraction in all symbols, long and short
-    min_cash: float = 0.02  # fraction that orders leave free when they are decided; -inf: cash cuts at the fill alone
-    volume_share: float = math.inf  # fraction of a bar's volume that may be ours; the rest of an order waits
-    leverage: float = 1.0  # gross exposure that cash and margin carry, in equities; at 1 cash never goes below 0
+    max_order_notional: dollars of one order; max_order_share, max_position, max_gross: fractions of equity of one order, in one
+    symbol, in all symbols long and short; min_cash: fraction that orders leave free when they are decided (-inf: cash cuts at
+    the fill alone); volume_share: fraction of a bar's volume that may be ours, the rest of an order waits; leverage: gross
+    exposure that cash and margin carry, in equities (at 1 cash never goes below 0); allow_short; max_stale_sessions: a symbol
+    that traded last before this many sessions is not traded (in the loop alone).
+    """
+
+    max_order_notional: float = math.inf
+    max_order_share: float = math.inf
+    max_position: float = math.inf
+    max_gross: float = math.inf
+    min_cash: float = -math.inf
+    volume_share: float = math.inf
+    leverage: float = 1.0
     allow_short: bool = False
-    max_stale_sessions: int = 1  # a symbol that traded last before this many sessions is not traded
+    max_stale_sessions: int = 10**9
 
     def __post_init__(self) -> None:
         check_numbers(self)
+        check_fractions(self, 10.0, "max_order_share", "max_position", "max_gross", "min_cash", "volume_share")
         if not self.leverage < math.inf:
             raise InvalidParameter("Limits.leverage is infinite", "use a finite number, 1 for no margin")
 
 
-UNLIMITED = Limits(math.inf, math.inf, math.inf, math.inf, -math.inf, max_stale_sessions=10**9)
+CAREFUL = Limits(25_000.0, 0.10, 0.20, 1.0, 0.02, max_stale_sessions=1)  # of an engine, where its configuration names no other
 
 
 @dataclass(frozen=True)
@@ -90,32 +113,34 @@ class Policy:
         for name, value, known in ("order_kind", self.order_kind, KINDS), ("time_in_force", self.time_in_force, ("gtc", "day")):
             if value not in known:
                 raise InvalidParameter(f"Policy.{name} is {value!r}", f"use one of {', '.join(known)}")
-        if not self.order_offset < 1.0:
-            raise InvalidParameter(f"Policy.order_offset is {self.order_offset}", "use a fraction of the close, e.g. 0.01")
+        check_fractions(self, 1.0, "band", "order_offset")
 
 
 @dataclass(frozen=True)
 class Exits:
     """Exits inside a bar, as fractions of a price; infinity is none.  When a bar touches both, the worse one happens.
 
-    A symbol that was left this way stays out until its score changes.
+    stop_loss, take_profit: of the entry price; trailing: of the best price since the entry. A symbol that was left this way
+    stays out until its score changes. What the volume lets through of a stop goes at once, the rest at the next opens.
     """
 
-    stop_loss: float = math.inf  # of the entry price
-    take_profit: float = math.inf  # of the entry price
-    trailing: float = math.inf  # of the best price since the entry
+    stop_loss: float = math.inf
+    take_profit: float = math.inf
+    trailing: float = math.inf
 
     def __post_init__(self) -> None:
         check_numbers(self)
         for name, value in vars(self).items():
             if value == 0.0:
                 raise InvalidParameter(f"Exits.{name} is 0", "use a fraction above 0, or leave it out")
+        check_fractions(self, 1.0, "stop_loss", "trailing")
+        check_fractions(self, 10.0, "take_profit")
 
 
 def economics(limits: Limits | None, costs: Costs | None, policy: Policy | None, exits: Exits | None
               ) -> tuple[Limits, Costs, Policy, Exits]:  # fmt: skip
     """What was given, and what research takes where nothing was: no limits, the default costs; InvalidParameter for others."""
-    given = ("limits", limits, UNLIMITED), ("costs", costs, Costs()), ("policy", policy, Policy()), ("exits", exits, Exits())
+    given = ("limits", limits, Limits()), ("costs", costs, Costs()), ("policy", policy, Policy()), ("exits", exits, Exits())
     for name, value, default in given:
         if value is not None and not isinstance(value, type(default)):
             kind = type(default).__name__

@@ -65,6 +65,9 @@ def scored(strategy: Scoring, bars: Bars, name: str) -> pd.DataFrame:
 
     It names the bar with which a strategy begins to raise, and a symbol for which it raises alone, where these can be found.
     """
+    if not callable(strategy):
+        cure = "pass a function of bars; of a frame of scores: lambda bars: scores.loc[bars.index]"
+        raise InvalidParameter(f"strategy is a {type(strategy).__name__}", cure)
     try:
         scores = strategy(bars)
     except ToolkitError:

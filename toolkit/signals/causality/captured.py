@@ -52,9 +52,12 @@ def captured(function: FunctionType, home: str) -> Captured:
 
 @functools.lru_cache(maxsize=512)
 def names_read(code: CodeType) -> tuple[str, ...]:
-    """Globals that the code reads, and the functions, lambdas and comprehensions inside it."""
-    return tuple(dict.fromkeys(str(each.argval) for part in parts(code) for each in dis.get_instructions(part)
-                               if each.opname in GLOBAL_READS))  # fmt: skip
+    """Globals that the code reads, and the functions, lambdas and comprehensions inside it.
+
+    Where it calls `globals()`, any text in it may be the name of one.
+    """
+    names = [str(each.argval) for part in parts(code) for each in dis.get_instructions(part) if each.opname in GLOBAL_READS]
+    return tuple(dict.fromkeys(names + texts(code) * ("globals" in names)))
 
 
 @functools.lru_cache(maxsize=512)
@@ -66,7 +69,14 @@ def names_imported(code: CodeType) -> tuple[str, ...]:
 
 def names_inside(code: CodeType, members: dict[str, Any]) -> list[str]:
     """Members of a module that the code may mean: attributes are named alike whatever they are attributes of."""
-    return sorted({name for part in parts(code) for name in part.co_names if name in members and not name.startswith("__")})
+    names = [name for part in parts(code) for name in part.co_names]
+    names += texts(code) * bool({"getattr", "vars"} & set(names))
+    return sorted({name for name in names if name in members and not name.startswith("__")})
+
+
+def texts(code: CodeType) -> list[str]:
+    """Texts that the code holds."""
+    return [each for part in parts(code) for each in part.co_consts if isinstance(each, str)]
 
 
 def parts(code: CodeType) -> Iterator[CodeType]:
@@ -93,13 +103,13 @@ def unwrapped(value: Any) -> Any:
         value = inner
 
 
-def inner_of(value: Any) -> FunctionType | None:
-    """The plain function of what only looks like one: a bound method, `lru_cache`, numba's dispatcher."""
+def inner_of(value: Any) -> FunctionType | functools.partial | None:
+    """The function of what only looks like one: a bound method, `lru_cache`, numba's dispatcher."""
     if isinstance(value, FunctionType | type | ModuleType):
         return None
     for name in "__func__", "py_func", "__wrapped__":
         inner = getattr(value, name, None)
-        if isinstance(inner, FunctionType):
+        if isinstance(inner, FunctionType | functools.partial):
             return inner
     return None
 

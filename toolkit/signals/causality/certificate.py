@@ -29,6 +29,7 @@ MEANINGS = {
     "LEVEL": "depends on the level of adjusted prices, which later splits and dividends change",
     "RANDOM": "scores the same bars differently: chance, or a state that it keeps",
     "RAISES": "raises on history up to a bar that it scores once later bars are known",
+    "SHORT": "scores too few bars to tell",
 }
 CURES = {
     "FUTURE": "look for shift(-n), a statistic of the whole sample, a centred window, bfill, or labels of a resampling",
@@ -36,6 +37,7 @@ CURES = {
     "average; the level as traded is bars.traded_frame",
     "RANDOM": "keep nothing between calls, and draw random numbers from a generator that is seeded inside",
     "RAISES": "let it score NaN where history is too short",
+    "SHORT": "certify it on more bars, best on all there are",
 }
 UNSEEN = "what the strategy reads from files or the network while it runs"
 
@@ -71,6 +73,7 @@ class Leak:
             "LEVEL": f"{then} at these prices, {later} at the same in other shares (prices and volumes scaled by powers of 2)",
             "RANDOM": f"{then} when asked first, {later} when asked again",
             "RAISES": f"raised when it was the last bar, {later} once later bars were known",
+            "SHORT": "the last bar",
         }[self.kind]
         if self.kind == "FUTURE" and self.size < ROUNDING:
             what += " (rounding: added up in another order, as a matrix product over a growing history is)"
@@ -85,13 +88,14 @@ def said(number: float, other: float) -> str:
     return short if set(short) & set(".e") else f"{short}.0"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Certificate:
     """What `certify` found; `passed` only if nothing leaks.
 
     leaks: the first of each kind and symbol. history: bars needed before scores no longer depend on where history starts, to
-    the bit; settled: the same but for ROUNDING; None if they always did. bars: fingerprint. held: names of frames, Series,
-    arrays and Bars beside the bars, which were cut too.
+    the bit, of a few starts tried; settled: the same but for ROUNDING; None if they always did. bars: fingerprint. held: names
+    of frames, Series, arrays and Bars beside the bars, which were cut too; uncut: of what is large and was not, with its size.
+    remarks: what weakens it.
     """
 
     strategy: str
@@ -106,6 +110,8 @@ class Certificate:
     settled: int | None
     versions: dict[str, str]
     held: tuple[str, ...] = ()
+    uncut: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     declared: bool = False
     marks: str = field(default="", repr=False)
 
@@ -130,7 +136,8 @@ class Certificate:
         """One line: passed, or how it leaks."""
         if self.passed:
             return f"PASSED {self.strategy}: no bar of {self.n_bars:,} sees a later one"
-        return f"LEAKS {self.strategy}: it {'; it '.join(MEANINGS[kind] for kind in self.kinds)}"
+        word = "TOO SHORT" if self.kinds == ("SHORT",) else "LEAKS"
+        return f"{word} {self.strategy}: it {'; it '.join(MEANINGS[kind] for kind in self.kinds)}"
 
     @property
     def checked(self) -> str:
@@ -144,17 +151,28 @@ class Certificate:
     def needs(self) -> str:
         """How much history it needs, as a phrase."""
         if self.history is not None:
-            return f"{counted(self.history)}, then its scores no longer depend on where history starts"
+            return f"{counted(self.history)}, then its scores no longer depend on where history starts (of the starts tried)"
         if self.settled is not None:
-            return f"{counted(self.settled)}, then its scores depend on where history starts by rounding alone"
+            depend = "its scores depend on where history starts by rounding alone"
+            return f"{counted(self.settled)}, then {depend} (of the starts tried)"
         return "all there is: its scores depend on where history starts"
+
+    @property
+    def unseen(self) -> str:
+        """What no check could see: what is held and was not cut, up to five of them by name, and what is read while it runs."""
+        more = len(self.uncut) - 5
+        names = ", ".join(self.uncut[:5]) + f" and {more} more" * (more > 0)
+        return f"held, not cut: {names}; {UNSEEN}" if names else UNSEEN
 
     def __str__(self) -> str:
         lines = [self.verdict, f"  checked  {self.checked}"]
         lines += [f"  history  {self.needs}"] * (not self.random)
         lines += [f"  {line}" for kind in self.kinds for line in self.shown(kind)]
         lines += [f"  cure     {kind}: {CURES[kind]}" for kind in self.kinds]
-        return "\n".join([*lines, f"  unseen   {UNSEEN}"])
+        lines += [f"  remark   {remark}" for remark in self.remarks]
+        return "\n".join([*lines, f"  unseen   {self.unseen}"])
+
+    __repr__ = __str__
 
     @property
     def random(self) -> bool:
@@ -173,14 +191,15 @@ class Certificate:
         return [*map(str, all_of[:3]), *[f"{kind} and {more} more symbol{'s' * (more > 1)}"] * (more > 0)]
 
     def _repr_html_(self) -> str:
-        verdict, colour = ("PASSED", "#009E73") if self.passed else ("LEAKS", "#D55E00")
+        verdict, _, rest = self.verdict.partition(f" {self.strategy}: ")
+        colour = "#009E73" if self.passed else "#D55E00"
         rows = [("checked", self.checked), *[("history", self.needs)] * (not self.random)]
         for kind in self.kinds:
             rows += [(kind, line.removeprefix(f"{kind} ")) for line in self.shown(kind)]
             rows.append((f"cure of {kind}", CURES[kind]))
-        rows.append(("unseen", UNSEEN))
+        rows += [*(("remark", remark) for remark in self.remarks), ("unseen", self.unseen)]
         cells = "".join(f"<tr><th>{a}</th><td style='text-align:left'>{html.escape(b)}</td></tr>" for a, b in rows)
-        head = f"<b style='color:{colour}'>{verdict}</b> {html.escape(self.verdict.partition(' ')[2])}"
+        head = f"<b style='color:{colour}'>{verdict}</b> {html.escape(f'{self.strategy}: {rest}')}"
         return f"<table><caption style='text-align:left'>{head}</caption>{cells}</table>"
 
     # ------------------------------------------------------------------------------------------------------------- kept
@@ -247,7 +266,7 @@ def restored(kept: Any, identity: str) -> Certificate:
     if values["identity"] != identity:
         raise ValueError(f"it is of {values['identity']}")
     leaks = tuple(Leak(**each) for each in values["leaks"])
-    texts = {name: tuple(values[name]) for name in ("symbols", "held")}
+    texts = {name: tuple(values[name]) for name in ("symbols", "held", "uncut", "remarks")}
     return Certificate(**{**values, **texts, "leaks": leaks})
 
 

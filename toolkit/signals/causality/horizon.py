@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +12,11 @@ import pandas as pd
 from toolkit.data.bars import Bars
 from toolkit.data.intervals import dated
 from toolkit.data.whole import nanoseconds
+from toolkit.signals.causality.apart import apart
+from toolkit.signals.causality.instants import Rows, column_of_times, instants
 
 DAY = 86_400 * 10**9
-Rows = tuple[np.ndarray, bool, bool]  # nanoseconds, whether they have a time zone, whether they rise
+Known = slice | np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,14 @@ class Horizon:
             known = np.minimum(known, np.append(labels[1:], known[-1:]))
         return cls(len(bars), labels, labels + DAY if daily else known, known)
 
-    def rows(self, index: pd.Index, start: int, stop: int) -> slice | np.ndarray | None:
-        """Positions of the labels from bar `start` on that are known before bar `stop`; None if the labels are no times."""
-        kept = self._times.get(id(index))
+    def rows(self, labels: Any, start: int, stop: int) -> Known:
+        """Positions of the labels from bar `start` on that are known before bar `stop`; None if the labels are no times.
+
+        labels: an Index; a frame, for its column of times; a container, for its keys or entries.
+        """
+        kept = self._times.get(id(labels))
         if kept is None:
-            kept = self._times[id(index)] = index, instants(index)
+            kept = self._times[id(labels)] = labels, times_of(labels)
         if kept[1] is None:
             return None
         times, aware, rising = kept[1]
@@ -54,36 +60,35 @@ class Horizon:
         return np.flatnonzero((times >= least) & (times < bound))
 
 
-def instants(index: pd.Index) -> Rows | None:
-    """The times of an index, of the first level that has times where there are several; None if they are none."""
-    if isinstance(index, pd.MultiIndex):
-        levels = (instants(index.get_level_values(n)) for n in range(index.nlevels))
-        return next((times for times in levels if times is not None), None)
-    if isinstance(index, pd.PeriodIndex):
-        index = index.end_time
-    elif index.inferred_type in {"date", "datetime"}:
-        index = pd.DatetimeIndex(index)
-    if not isinstance(index, pd.DatetimeIndex):
-        return None
-    times = index.as_unit("ns").asi8
-    return times, index.tz is not None, bool((np.diff(times) >= 0).all())
+def times_of(labels: Any) -> Rows | None:
+    """The times of an index, of a column of a frame, or of what is listed; None if there are none."""
+    if isinstance(labels, pd.Index):
+        return instants(labels)
+    if isinstance(labels, pd.DataFrame):
+        return column_of_times(labels)
+    return instants(pd.Index(list(labels), tupleize_cols=False))
 
 
 def timed(value: Any, horizon: Horizon) -> bool:
     """Whether the value has labels in time, or one row for each bar."""
-    if isinstance(value, np.ndarray):
-        return value.ndim > 0 and horizon.n > 1 and horizon.n in (value.shape[0], value.shape[-1])
+    if isinstance(value, np.ndarray | array):
+        return horizon.n > 1 and horizon.n in np.shape(value)
     if isinstance(value, Bars):
         return True
     if not isinstance(value, pd.DataFrame | pd.Series | pd.Index):
         return False
     axes = [value] if isinstance(value, pd.Index) else value.axes
-    return any(of_times(axis, horizon) for axis in axes) or counted(axes[0], horizon)
+    return any(of_times(axis, horizon) for axis in axes) or counted(axes[0], horizon) or by_column(value, horizon)
 
 
 def of_times(axis: pd.Index, horizon: Horizon) -> bool:
     """Whether labels are times."""
     return horizon.rows(axis, 0, horizon.n) is not None
+
+
+def by_column(value: Any, horizon: Horizon) -> bool:
+    """Whether the rows of a frame are dated by one of its columns."""
+    return isinstance(value, pd.DataFrame) and horizon.rows(value, 0, horizon.n) is not None
 
 
 def counted(axis: pd.Index, horizon: Horizon) -> bool:
@@ -92,17 +97,24 @@ def counted(axis: pd.Index, horizon: Horizon) -> bool:
 
 
 def cut(value: Any, horizon: Horizon, start: int, stop: int) -> Any:
-    """What was known of a value for which `timed` is true, of bars from `start` to before `stop`."""
+    """What was known of a value for which `timed` is true, of bars from `start` to before `stop`.
+
+    Tables are views: a copy may lie otherwise in memory, and then adds up to another last digit.
+    """
+    if isinstance(value, array):
+        return value[start:stop]
     if isinstance(value, np.ndarray):
-        return value[start:stop] if value.shape[0] == horizon.n else value[..., start:stop]
+        return value[(slice(None),) * value.shape.index(horizon.n) + (slice(start, stop),)]
     if isinstance(value, Bars):
         rows = horizon.rows(value.index, start, stop)
-        return value._first(rows.stop) if not rows.start else value.rows(rows.start, rows.stop)  # type: ignore[union-attr]
+        return apart(value, rows.stop) if not rows.start else value.rows(rows.start, rows.stop)  # type: ignore[union-attr]
     if isinstance(value, pd.Index):
         rows = horizon.rows(value, start, stop)
         return value[slice(start, stop) if rows is None else rows]
-    for axis, labels in enumerate(value.axes):
-        rows = slice(start, stop) if axis == 0 and counted(labels, horizon) else horizon.rows(labels, start, stop)
+    shown: dict[int, Known] = {axis: horizon.rows(labels, start, stop) for axis, labels in enumerate(value.axes)}
+    if all(rows is None for rows in shown.values()):
+        shown = {0: horizon.rows(value, start, stop) if by_column(value, horizon) else slice(start, stop)}
+    for axis, rows in shown.items():
         if rows is not None:
             value = value.iloc[rows] if axis == 0 else value.iloc[:, rows]
     return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copyreg
 import dataclasses
+import dis
 import functools
 import hashlib
 import importlib.metadata
@@ -18,7 +19,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from enum import Enum
 from pathlib import Path, PurePath
-from types import BuiltinFunctionType, BuiltinMethodType, CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, BuiltinMethodType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -135,10 +136,17 @@ def named(value: Any) -> str:
 
 
 def of_code(code: CodeType) -> Made:
-    """Instructions and constants, without names of files and numbers of lines."""
+    """Instructions and constants, without names of files, numbers of lines, and the text that says what a function does."""
     counts = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags
     names = code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
-    return repr((counts, names, code.co_code, code.co_exceptiontable)), (code.co_consts,)
+    return repr((counts, names, code.co_code, code.co_exceptiontable)), (code.co_consts[documented(code) :],)
+
+
+def documented(code: CodeType) -> bool:
+    """Whether the first constant is a text that no instruction reads, as the docstring of a function is."""
+    first = code.co_consts[:1]
+    read = any(each.arg == 0 for each in dis.get_instructions(code) if each.opcode in dis.hasconst)
+    return bool(first) and (first[0] is None or isinstance(first[0], str)) and not read
 
 
 def of_callable(value: Any) -> Made | None:
@@ -169,6 +177,8 @@ def of_table(value: Any) -> Made | None:
         if value.dtype.hasobject:
             return kind, value.ravel().tolist()
         return kind.encode() + value.tobytes(), ()
+    if isinstance(value, pd.DataFrame) and value.dtypes.nunique() == 1 and isinstance(value.dtypes.iloc[0], np.dtype):
+        return "block", (value.index, value.columns, value.to_numpy())
     if isinstance(value, pd.DataFrame):
         return "frame", (value.index, value.columns, [value.iloc[:, n].array for n in range(value.shape[1])])
     if isinstance(value, pd.Series):
@@ -184,12 +194,17 @@ def of_table(value: Any) -> Made | None:
 
 def is_numeric(array: pd.api.extensions.ExtensionArray) -> bool:
     """Whether the array has plain numbers or instants, so that its bits say all."""
-    return isinstance(array.dtype, np.dtype) and not array.dtype.hasobject
+    dtype = array.dtype.numpy_dtype if isinstance(array, pd.arrays.NumpyExtensionArray) else array.dtype
+    return isinstance(dtype, np.dtype) and not dtype.hasobject
 
 
 def of_container(value: Any) -> Made | None:
     """Tuples, lists, dicts and sets, their subclasses too."""
     kind = f"{type(value).__name__} {len(value)}" if isinstance(value, tuple | list | dict | set | frozenset) else ""
+    if isinstance(value, MappingProxyType):
+        return "proxy", (dict(value),)
+    if isinstance(value, memoryview):
+        return f"memory {value.format} {value.shape}", (value.tobytes(),)
     if isinstance(value, dict):
         return kind, (part for item in value.items() for part in item)
     return (kind, value) if kind else None

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from toolkit.data.bars import Bars
 from toolkit.data.intervals import dated
+from toolkit.signals.causality.apart import apart
 from toolkit.signals.causality.certificate import Leak
 from toolkit.signals.causality.cutting import Cutting
 from toolkit.signals.generator import Scoring, check_scores
 from toolkit.signals.panels import panel
+
+EARLY = 8
+Answers = list[tuple[int, np.ndarray, str]]  # bars of history, scores (n_symbols, bars), and what was raised
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,18 @@ class Then:
     notes: dict[int, str] = field(default_factory=dict)  # what was raised, by bar
 
 
-def prefixed(cutting: Cutting, bars: Bars, name: str, later: np.ndarray, progress: bool) -> Then:
+def unknowing(cutting: Cutting, bars: Bars, name: str) -> Answers:
+    """Answers to EARLY prefixes, the shortest first; asked before the full history, since what has seen it may remember it."""
+    lengths = np.unique(np.linspace(0, len(bars), EARLY + 2).astype(int)[1:-1])
+    return [(n, *asked(cutting.copied(0, n), apart(bars, n), name)) for n in lengths.tolist() if n]
+
+
+def prefixed(cutting: Cutting, bars: Bars, name: str, later: np.ndarray, early: Answers, progress: bool) -> Then:
     """Asks once for each bar; all scores up to the bar count, not the last alone: what is past must not be told anew."""
     found = Then(np.zeros(later.shape, bool), np.zeros(later.shape, bool), later.copy())
-    for n in tqdm(range(1, len(bars) + 1), f"certify {name}", unit="bar", leave=False, disable=not progress, delay=1.0):
-        then, error = asked(cutting.at(0, n), bars._first(n), name)
+    every = tqdm(range(1, len(bars) + 1), f"certify {name}", unit="bar", leave=False, disable=not progress, delay=1.0)
+    now = ((n, *asked(cutting.at(0, n), apart(bars, n), name)) for n in every)
+    for n, then, error in chain(now, early):
         if error:
             found.raised[:, n - 1] = ~np.isnan(later[:, n - 1])
             found.notes[n - 1] = error

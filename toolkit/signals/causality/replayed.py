@@ -1,7 +1,8 @@
 """A declared strategy checked: its stream sees the past alone, so what is left is that stream and batch agree, and the rule.
 
 Every value of every indicator, pushed bar by bar, has to be that of the full history. And a rule that keeps nothing answers
-alike in whatever order it is asked: it is asked again from the last bar to the first, of the rows of the batch.
+alike in whatever order it is asked: it is asked again from the last bar to the first, of the rows of the batch. A rule that
+holds tables is asked a third time, each bar with what of these was known at it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from toolkit.data.bars import Bars
 from toolkit.signals.causality.certificate import Leak
+from toolkit.signals.causality.cutting import Cutting
 from toolkit.signals.causality.prefixes import differ, first_leaks
 from toolkit.signals.declared import field
 from toolkit.signals.formula import FIELDS
@@ -23,7 +25,7 @@ from toolkit.signals.strategies import Running, Strategy, asked, blank
 Given = tuple[np.ndarray, ...]  # held, and the memory if there is one
 
 
-def replayed(strategy: Strategy, bars: Bars) -> tuple[np.ndarray, list[Leak], np.ndarray]:
+def replayed(strategy: Strategy, bars: Bars, cutting: Cutting) -> tuple[np.ndarray, list[Leak], np.ndarray]:
     """Scores (n_symbols, n_bars), what leaks, and where."""
     batch = values(strategy, bars)
     given: list[Given] = []
@@ -38,6 +40,10 @@ def replayed(strategy: Strategy, bars: Bars) -> tuple[np.ndarray, list[Leak], np
     wrong = differ(scores, again)
     if not leaks:  # a rule that is handed other rows may well answer otherwise
         leaks = first_leaks("RANDOM", wrong, scores, again, bars, note)
+    if not leaks and cutting.names:
+        then, note = reversed_order(strategy, bars, batch, given, cutting)
+        wrong = differ(then, scores)
+        leaks = first_leaks("FUTURE", wrong, then, scores, bars, note)
     return scores, leaks, wrong
 
 
@@ -67,11 +73,12 @@ def streamed(strategy: Strategy, bars: Bars, batch: dict[str, np.ndarray]) -> li
 
 
 def reversed_order(
-    strategy: Strategy, bars: Bars, batch: dict[str, np.ndarray], given: list[Given]
+    strategy: Strategy, bars: Bars, batch: dict[str, np.ndarray], given: list[Given], cutting: Cutting | None = None
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Scores of the rule asked from the last bar to the first, and what it raised, by bar.
 
-    A bar at which it leaves another memory than it did is one with other scores.
+    A bar at which it leaves another memory than it did is one with other scores. With `cutting` each bar is asked of the rule
+    that knows no later one.
     """
     names = dict.fromkeys([*FIELDS[:5], *(name for member in strategy.indicators.members.values() for name in member.fields)])
     fields = {name: np.ascontiguousarray(field(bars, name).T) for name in names}
@@ -86,9 +93,9 @@ def reversed_order(
     nothing = np.empty((0, len(bars.symbols)))
     for t in reversed(range(len(bars))):
         held, memory = (*given[t], nothing)[:2]
-        now = row(t)
+        now, then = row(t), replace(strategy, rule=cutting.at(0, t + 1)) if cutting else strategy
         try:
-            answer, left = asked(strategy, now, row(t - 1) if t else blank(now), held, memory)
+            answer, left = asked(then, now, row(t - 1) if t else blank(now), held, memory)
         except Exception as error:  # a rule is foreign code; it did not raise when it was asked in order
             notes[t] = f"raised {type(error).__name__}: {error}"
             continue
