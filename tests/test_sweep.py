@@ -328,7 +328,7 @@ def raising(bars: Bars, window: int) -> pd.DataFrame:
         ((CROSSOVER, PAIRS), {"sizing": -1.0}, "sizing is -1.0"),
         ((CROSSOVER, PAIRS), {"cash": -5.0}, "cash is -5.0"),
         ((CROSSOVER, PAIRS), {"start": "someday"}, "no session date"),
-        ((5, PAIRS), {}, "not known"),
+        ((5, PAIRS), {}, "strategy is a int"),
     ],
 )
 def test_what_cannot_be_swept_is_refused_with_the_cure(arguments, settings, said):
