@@ -36,8 +36,8 @@ def backtest(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, sizing: Sizin
 
     Decided at a close, filled at the next open or later, at traded prices, all symbols on one account. Without `sizing`
     symbols weigh the same, 0.95 of equity together; without `limits` nothing but the cash at the fill limits an order; without
-    `costs` the default ones apply; `policy` says when and how it trades, `exits` when it gives up. The backtest is counted as a trial in `state`
-    (default: the state folder of the project; False counts nothing), so that its Sharpe ratio can be deflated.
+    `costs` the default ones apply; `policy` says when and how it trades, `exits` when it gives up. The backtest is counted as a
+    trial in `state` (default: the state folder of the project; False counts nothing), so that its Sharpe ratio can be deflated.
     Raises EmptyRange if there is no bar from `start` on, StrategyFailed if the strategy raises or has no opinion at all.
     """
     if not isinstance(bars, Bars):
