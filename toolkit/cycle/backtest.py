@@ -47,9 +47,7 @@ def backtest(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, sizing: Sizin
     name = strategy_name(strategy)
     scores = scored(strategy, bars, name)
     weights = sized(checked_sizing(sizing), scores, bars)
-    first, opening = _position(bars, start), micro_cash(cash)
-    if first >= len(bars):
-        raise EmptyRange(f"there is no bar from {start} on", f"start before {bars.index[-1]:%Y-%m-%d}")
+    first, opening = position(bars, start), micro_cash(cash)
     columns = [read_only(frame.to_numpy(dtype=float).T) for frame in (scores, weights)]
     market, actions = prices(bars, 0, len(bars.symbols)), read_only(bars.actions)
     every = len(bars.symbols) if law.band < np.inf else 2
@@ -64,7 +62,8 @@ def backtest(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, sizing: Sizin
         records, placed = int(account["records"]), int(account["placed"])
     peak = first + int(np.argmax(equity[first:]))
     check_size(float(equity[peak]), bars.index[peak])
-    trials = None if state is False else counted(equity[first:], bars, state_folder() if state is None else Path(state))
+    keep = kept_in(state)
+    trials = None if keep is None else counted(equity[first:], bars, keep)
     return BacktestResult(
         name, bars, scores, weights, opening, first, equity[first:] / UNIT,
         book.placed[: account["placed"]], book.records[: account["records"]], book.orders, law, trials, strategy,
@@ -87,10 +86,22 @@ def counted(equity: np.ndarray, bars: Bars, folder: Path) -> Trials:
     return trials
 
 
-def _position(bars: Bars, start: pd.Timestamp | str | None) -> int:
+def position(bars: Bars, start: pd.Timestamp | str | None) -> int:
+    """Position of the first bar traded; EmptyRange if there is none."""
     try:
         if isinstance(start, Real):
             raise TypeError("a number is no date")
-        return 0 if start is None else int(bars.index.searchsorted(pd.Timestamp(start)))
+        first = 0 if start is None else int(bars.index.searchsorted(pd.Timestamp(start)))
     except (ValueError, TypeError) as error:
         raise InvalidParameter(f"start is {start!r}, which is no session date", "pass e.g. '2012-01-03'") from error
+    if first >= len(bars):
+        cure = f"start before {bars.index[-1]:%Y-%m-%d}" if len(bars) else "load some bars"
+        raise EmptyRange(f"there is no bar{'' if start is None else f' from {start} on'}", cure)
+    return first
+
+
+def kept_in(state: Path | str | Literal[False] | None) -> Path | None:
+    """The folder of the project's state; None where nothing is kept."""
+    if state is False:
+        return None
+    return state_folder() if state is None else Path(state)

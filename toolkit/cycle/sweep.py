@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from toolkit.cycle.backtest import kept_in, position
 from toolkit.cycle.finished import Finished, Part
 from toolkit.cycle.grid import Given, Grid, check_taken, grid_of
 from toolkit.cycle.sent import received, send
@@ -23,8 +24,7 @@ from toolkit.cycle.task import TOGETHER, Work, rows_of
 from toolkit.cycle.trials import Trials
 from toolkit.data.bars import Bars
 from toolkit.data.intervals import bars_per_year
-from toolkit.data.places import state_folder
-from toolkit.errors import EmptyRange, InvalidParameter
+from toolkit.errors import InvalidParameter
 from toolkit.execution.costs import Costs, Exits, Limits, Policy, economics, rules
 from toolkit.execution.orders import micro_cash
 from toolkit.risk.sizing import Sizing
@@ -88,25 +88,6 @@ def check_given(strategy: Any, bars: Any) -> None:
         raise InvalidParameter(f"strategy is a {type(strategy).__name__}", cure)
     if not isinstance(bars, Bars):
         raise InvalidParameter(f"bars is a {type(bars).__name__}", "call sweep(strategy, grid, bars), in this order")
-
-
-def kept_in(state: Path | str | Literal[False] | None) -> Path | None:
-    """The folder of the project's state; None where nothing is kept."""
-    if state is False:
-        return None
-    return state_folder() if state is None else Path(state)
-
-
-def position(bars: Bars, start: pd.Timestamp | str | None) -> int:
-    """Position of the first bar traded; EmptyRange if there is none."""
-    try:
-        first = 0 if start is None else int(bars.index.searchsorted(pd.Timestamp(start)))
-    except (ValueError, TypeError) as error:
-        raise InvalidParameter(f"start is {start!r}, which is no session date", "pass e.g. '2012-01-03'") from error
-    if first >= len(bars):
-        cure = f"start before {bars.index[-1]:%Y-%m-%d}" if len(bars) else "load some bars"
-        raise EmptyRange(f"there is no bar{'' if start is None else f' from {start} on'}", cure)
-    return first
 
 
 def checked_sizing(sizing: Any) -> Any:

@@ -13,10 +13,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from toolkit.cycle.backtest import kept_in
 from toolkit.cycle.grid import Given
 from toolkit.cycle.result import BacktestResult
 from toolkit.cycle.splits import purged_folds, walk_forward_windows
-from toolkit.cycle.sweep import check_given, kept_in, named, sweep
+from toolkit.cycle.sweep import check_given, named, sweep
 from toolkit.cycle.swept import LARGEST_IS_BEST, Again, spread
 from toolkit.cycle.trials import Trials
 from toolkit.data.bars import Bars
