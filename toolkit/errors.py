@@ -134,3 +134,27 @@ class LedgerLocked(LedgerError):
     """Another process is the writer of this ledger."""
 
     code = "LEDGER_LOCKED"
+
+
+class BrokerUnavailable(ToolkitError):
+    """A broker did not answer in time, or not in a form that could be read; asking again may help."""
+
+    code = "BROKER_UNAVAILABLE"
+
+
+class BrokerRefused(ToolkitError):
+    """A broker answered that it will not: wrong keys, no permission, a request that it does not understand."""
+
+    code = "BROKER_REFUSED"
+
+
+class NotArmed(ToolkitError):
+    """Trading with real money was asked for, and not all of its five conditions hold."""
+
+    code = "LIVE_NOT_ARMED"
+
+
+class Halted(ToolkitError):
+    """The account was halted, and a person has to lift it."""
+
+    code = "HALTED"

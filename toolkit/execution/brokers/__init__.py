@@ -1,15 +1,71 @@
-"""Where orders go: the protocol that every broker keeps, and the brokers."""
+"""Where orders go: a broker on its wire, the desk that the cycle talks to, and the brokers."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
+import pandas as pd
+
 from toolkit.data import Bars
+from toolkit.data.meter import Meter
+from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, MarketClock, Purse, Report
 from toolkit.execution.orders import Account, Fill, Order
 
 
 class Broker(Protocol):
-    """What the cycle needs of a broker; a broker may be asked the same thing twice and answers the same."""
+    """A broker as its adapter shows it; `tests/conformance.py` is what an adapter has to pass.
+
+    Every call ends before its deadline: with a value, BrokerUnavailable (no answer that could be read; asking again may help)
+    or BrokerRefused (the broker will not: keys, permissions). `submit` and `cancel` raise neither: what is not known is UNKNOWN.
+    Nothing is sent twice behind the caller's back. `meter` counts the requests.
+    """
+
+    name: str
+    meter: Meter
+
+    def submit(self, order: Order) -> Answer:
+        """Hands an order in under its own id, once; market orders are for the next open.
+
+        An id that the broker has already is ACCEPTED: it arrived earlier.
+        """
+        ...
+
+    def cancel(self, order: str) -> Answer:
+        """Asks for the cancellation of an order of ours; ACCEPTED is a promise to try, not the end of the order."""
+        ...
+
+    def find(self, order: str) -> Report | None:
+        """The order with our id, the one that took its place if it was replaced; None if the broker does not know it."""
+        ...
+
+    def orders(self, since: pd.Timestamp) -> list[Report]:
+        """Orders that wait, and all that arrived since, ours and others, oldest first."""
+        ...
+
+    def activities(self, since: pd.Timestamp) -> list[Activity]:
+        """Fills and other changes of the account since, oldest first, each page read."""
+        ...
+
+    def positions(self) -> list[Holding]: ...
+
+    def purse(self) -> Purse: ...
+
+    def clock(self) -> MarketClock: ...
+
+    def asset(self, symbol: str) -> Asset | None:
+        """None if the broker does not know the symbol."""
+        ...
+
+
+class Desk(Protocol):
+    """What the cycle needs: an account of which the ledger is the book, and a road for orders.
+
+    The paper broker is one in itself; `BrokerDesk` makes one of any Broker. Asked the same twice, it answers the same.
+    """
+
+    def reconcile(self) -> list[str]:
+        """Resolves what is unknown and books what happened meanwhile; what does not agree, as sentences."""
+        ...
 
     def settle(self, bars: Bars) -> list[Fill]:
         """Books what happened since the last settled session, up to the last bar, and returns the new fills."""
@@ -27,10 +83,14 @@ class Broker(Protocol):
         """Drops what it remembers of the account: the ledger has changed, the next look asks again."""
         ...
 
-    def submit(self, order: Order) -> str:
-        """Hands an order in: "ACCEPTED", "REJECTED" or "UNKNOWN"; a second time with the same id changes nothing."""
+    def submit(self, order: Order) -> Answer:
+        """Hands an order in; a second time with the same id changes nothing."""
         ...
 
     def find(self, order: str) -> str | None:
         """The broker's state of an order id, None if it never arrived."""
+        ...
+
+    def cancel(self, order: str) -> Answer:
+        """Asks for the cancellation of an order."""
         ...
