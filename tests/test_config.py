@@ -26,7 +26,7 @@ GOOD = "symbols: [AAPL, IBM]\n"
         (GOOD + "interval_minutes: -5\n", ["interval_minutes is -5", "greater than 0"]),
         (GOOD + "cash: lots\n", ["cash is 'lots'", "valid number"]),
         (GOOD + "cash: .nan\n", ["cash is nan"]),
-        (GOOD + "mode: live\n", ["mode is 'live'", "'replay' or 'paper'"]),
+        (GOOD + "mode: lives\n", ["mode is 'lives'", "'broker-paper' or 'live'"]),
         (GOOD + "risk: {max_position: -0.1}\n", ["risk.max_position is -0.1"]),
         (GOOD + "cache: {ttl: 0}\n", ["cache.ttl is 0"]),
         (GOOD + "account: ../x\n", ["account is '../x'"]),

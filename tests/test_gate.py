@@ -8,6 +8,7 @@ import pytest
 from toolkit.execution.costs import CAREFUL, Costs, rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.orders import Account, Order, Position
+from toolkit.execution.situation import Quotes, Situation
 from toolkit.kernels.account import UNIT
 
 LIMITS = CAREFUL
@@ -23,7 +24,7 @@ def order(side="buy", shares=10, price=100.0, symbol="IBM"):
 
 
 def verdict(o, a=None, limits=LIMITS, ages=FRESH):
-    return Gate(limits, rules(Costs(), limits)).review([o], a or account(), ages)[0]
+    return Gate(limits, rules(Costs(), limits)).review([o], Situation(a or account(), Quotes(ages)))[0]
 
 
 @pytest.mark.parametrize(
@@ -69,10 +70,10 @@ def test_a_symbol_without_fresh_bars_is_denied(ages, measured):
 
 def test_purchases_of_one_plan_are_weighed_together_and_sales_first():
     gate = Gate(LIMITS, rules(Costs(), LIMITS))
-    rich = account(10_000, MSFT=900)
+    rich = Situation(account(10_000, MSFT=900), Quotes(FRESH))
     buy, sell = order(shares=90), order("sell", 500, symbol="MSFT")
-    assert [v.passed for v in gate.review([buy], rich, FRESH)] == [False]
-    assert [(v.order.side, v.passed) for v in gate.review([buy, sell], rich, FRESH)] == [("sell", True), ("buy", True)]
+    assert [v.passed for v in gate.review([buy], rich)] == [False]
+    assert [(v.order.side, v.passed) for v in gate.review([buy, sell], rich)] == [("sell", True), ("buy", True)]
 
 
 def test_an_account_without_equity_buys_nothing():

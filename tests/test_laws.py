@@ -112,7 +112,7 @@ def test_law_3_paper_with_restarts_equals_the_backtest_to_the_micro_unit(tmp_pat
         known = bars.until(session)
         scores = above_average(known)
         done = turn(known, last_row(scores), last_row(sizing(scores, known)), key=str(session),
-                    broker=PaperBroker(ledger, law), ledger=ledger, gate=Gate(LOOSE, law))  # fmt: skip
+                    desk=PaperBroker(ledger, law), ledger=ledger, gate=Gate(LOOSE, law))  # fmt: skip
         equity.append(ledger.account().equity)
         denied += len(done.denials)
     moved = ledger.frame("events").query("kind != 'transfer'")

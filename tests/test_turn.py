@@ -13,16 +13,18 @@ import pytest
 
 from conftest import random_bars
 from toolkit.cycle.backtest import backtest
-from toolkit.cycle.turn import ages, plan, turn
+from toolkit.cycle.turn import plan, turn
 from toolkit.data import FIELDS, Bars, ReplayClock
 from toolkit.errors import LedgerError
 from toolkit.execution.audit import verify
 from toolkit.execution.brokers.cached import CachedBroker
 from toolkit.execution.brokers.paper import PaperBroker
+from toolkit.execution.brokers.values import Answer
 from toolkit.execution.costs import CAREFUL, Costs, Limits, Policy, rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Account, Position, order_id
+from toolkit.execution.situation import quotes
 from toolkit.kernels.account import UNIT
 from toolkit.risk.sizing import equal_weight
 from toolkit.signals.indicators import sma
@@ -49,7 +51,7 @@ def bars():
 
 def go(bars, ledger, t, weight, broker=None, key=None):
     return turn(bars.until(bars.index[t]), ONE if weight else {"S0": 0.0}, {"S0": weight}, key=key or f"k{t}",
-                broker=broker or PaperBroker(ledger, RULES), ledger=ledger, gate=Gate(LIMITS, RULES))  # fmt: skip
+                desk=broker or PaperBroker(ledger, RULES), ledger=ledger, gate=Gate(LIMITS, RULES))  # fmt: skip
 
 
 class DiesAtSubmit(PaperBroker):
@@ -77,7 +79,7 @@ def test_an_order_that_missed_its_open_is_abandoned_and_decided_again(bars, ledg
 
 
 def test_a_denied_order_is_asked_for_again_at_the_next_close(bars, ledger):
-    denied = turn(bars.until(bars.index[10]), ONE, {"S0": 0.5}, key="a", broker=PaperBroker(ledger, RULES), ledger=ledger,
+    denied = turn(bars.until(bars.index[10]), ONE, {"S0": 0.5}, key="a", desk=PaperBroker(ledger, RULES), ledger=ledger,
                   gate=Gate(LIMITS, RULES), missing=200)  # fmt: skip
     assert [v.code for v in denied.denials] == ["STALE_DATA"] and denied.orders == ()
     assert len(go(bars, ledger, 11, 0.5).orders) == 1
@@ -116,7 +118,7 @@ def test_ages_count_sessions_since_the_last_price():
     bars = random_bars(1, n_symbols=2)
     close = bars.traded[3]
     expected = {s: int(np.argmax(~np.isnan(close[n, ::-1]))) + 2 for n, s in enumerate(bars.symbols)}
-    assert ages(bars, missing=2) == expected
+    assert quotes(bars, missing=2).ages == expected
 
 
 CHILD = Path(__file__).with_name("paper_loop.py")
@@ -151,25 +153,25 @@ def strategy(bars):
 class Answers(PaperBroker):
     """A broker that answers as told, and says that it does not know or does know an order."""
 
-    reply, known = "ACCEPTED", None
+    reply, known, sure = "ACCEPTED", None, False
 
     def submit(self, order):
-        return self.reply
+        return Answer(self.reply)
 
     def find(self, order):
-        return self.known
+        return self.known and Answer(self.known)
 
 
 def test_an_unknown_answer_is_looked_up_by_id_and_stops_nothing(bars, ledger):
     broker = Answers(ledger, RULES)
     broker.reply = "UNKNOWN"
     go(bars, ledger, 10, 0.5, broker)
-    assert ledger.frame("intents")["status"].tolist() == ["UNKNOWN"] and ledger.open_cycles() == []
+    assert ledger.frame("intents")["status"].tolist() == ["UNKNOWN"] and ledger.open_cycles() == ["k10"]
     go(bars, ledger, 11, 0.5, broker)
     assert ledger.frame("intents")["status"].tolist() == ["UNKNOWN"]  # nobody knows it yet, and nothing was sent again
-    broker.known = "FILLED"
+    broker.known = "ACCEPTED"
     go(bars, ledger, 12, 0.5, broker)
-    assert ledger.frame("intents")["status"].tolist() == ["ACCEPTED"] and verify(ledger) == []
+    assert ledger.frame("intents")["status"].tolist() == ["FILLED"] and verify(ledger) == []
 
 
 def test_a_rejected_order_is_not_counted_as_sent_and_is_asked_for_again(bars, ledger):
@@ -185,8 +187,8 @@ def test_an_order_that_the_broker_has_already_is_not_handed_in_again(bars, ledge
     with pytest.raises(KeyboardInterrupt):
         go(bars, ledger, 10, 0.5, DiesAtSubmit(ledger, RULES))
     has_it = DiesAtSubmit(ledger, RULES)
-    has_it.find = lambda order: "FILLED"
-    assert len(go(bars, ledger, 10, 0.5, has_it).orders) == 1
+    has_it.find = lambda order: Answer("ACCEPTED")
+    assert go(bars, ledger, 10, 0.5, has_it).orders == ()  # its submit would raise
     assert ledger.frame("intents")["status"].tolist() == ["ACCEPTED"]
 
 
@@ -194,7 +196,7 @@ def test_the_gate_is_asked_again_just_before_sending(bars, ledger):
     with pytest.raises(KeyboardInterrupt):
         go(bars, ledger, 10, 0.5, DiesAtSubmit(ledger, RULES))
     tight = replace(CAREFUL, max_order_notional=1.0)
-    again = turn(bars.until(bars.index[10]), ONE, {"S0": 0.5}, key="k10", broker=PaperBroker(ledger, RULES), ledger=ledger,
+    again = turn(bars.until(bars.index[10]), ONE, {"S0": 0.5}, key="k10", desk=PaperBroker(ledger, RULES), ledger=ledger,
                  gate=Gate(tight, rules(Costs(), tight, WHOLE)))  # fmt: skip
     assert again.orders == () and [v.code for v in again.denials] == ["MAX_ORDER_NOTIONAL"]
     assert ledger.frame("intents")["status"].tolist() == ["ABANDONED"]
@@ -210,7 +212,7 @@ def test_a_session_that_lies_behind_is_not_traded_again(bars, ledger):
 def test_a_cached_account_does_not_count_an_order_that_was_replaced(halted, ledger):
     broker = CachedBroker(PaperBroker(ledger, RULES), ReplayClock([pd.Timestamp("2012-01-03", tz="UTC")]))
     for t, score, weight in ((10, 1.0, 0.55), (12, 0.5, 0.5)):
-        done = turn(halted.until(halted.index[t]), {"S0": score}, {"S0": weight}, key=f"k{t}", broker=broker, ledger=ledger,
+        done = turn(halted.until(halted.index[t]), {"S0": score}, {"S0": weight}, key=f"k{t}", desk=broker, ledger=ledger,
                     gate=Gate(LIMITS, RULES))  # fmt: skip
         assert done.denials == () and len(done.orders) == 1
     assert ledger.frame("intents")["status"].tolist() == ["CANCELED", "ACCEPTED"]
@@ -238,7 +240,7 @@ def test_a_split_and_dividend_whose_bars_come_late_are_booked_when_they_come(tmp
         ledger = Ledger.open(tmp_path / str(late), account="t", mode="paper", cash=50_000.0)
         for t in range(start, 16):
             view = first_seen if t in (12, 13) else whole
-            turn(view.until(view.index[t]), {"S0": 1.0}, {"S0": 0.5}, key=f"k{t}", broker=PaperBroker(ledger, RULES),
+            turn(view.until(view.index[t]), {"S0": 1.0}, {"S0": 0.5}, key=f"k{t}", desk=PaperBroker(ledger, RULES),
                  ledger=ledger, gate=Gate(LIMITS, RULES))  # fmt: skip
         accounts.append(ledger.account())
         assert verify(ledger) == []
@@ -272,7 +274,7 @@ def test_an_order_that_the_cash_at_the_open_did_not_carry_ends_as_cut(ledger):
     everything = replace(CAREFUL, max_order_notional=1e9, max_order_share=1.0, max_position=1.0, min_cash=0.0)
     free = rules(Costs(fee_bps=0.0, slippage_bps=0.0), everything, WHOLE)
     for t in (1, 2):
-        turn(gap.until(gap.index[t]), ONE, {"S0": 0.9}, key=f"k{t}", broker=PaperBroker(ledger, free), ledger=ledger,
+        turn(gap.until(gap.index[t]), ONE, {"S0": 0.9}, key=f"k{t}", desk=PaperBroker(ledger, free), ledger=ledger,
              gate=Gate(everything, free))  # fmt: skip
     assert ledger.frame("intents")["status"].tolist() == ["CUT"]
     assert ledger.account().positions["S0"].qty == 1_666 * UNIT  # of 4,500 at ten dollars, 50,000 / 30 could be paid
@@ -302,7 +304,7 @@ def test_a_bar_that_comes_late_charges_no_interest_again_and_ends_no_order(tmp_p
             bars = seen[t].until(whole.index[t])
             a, b = wanted.get(t, (0.9, 0.8))
             scores = {"A": a, "B": b if not np.isnan(bars.traded[3, 1, -1]) else np.nan}
-            turn(bars, scores, {"A": 0.8 * a, "B": 0.8 * b}, key=str(t), broker=PaperBroker(ledger, law), ledger=ledger,
+            turn(bars, scores, {"A": 0.8 * a, "B": 0.8 * b}, key=str(t), desk=PaperBroker(ledger, law), ledger=ledger,
                  gate=Gate(limits, law))  # fmt: skip
         ledgers.append(ledger)
     sides = [ledger.frame("events").query("kind == 'interest'")[["session"]].value_counts() for ledger in ledgers]

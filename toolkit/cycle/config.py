@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from toolkit.data.sources.named import checked_source
 from toolkit.data.symbols import checked_symbols
 from toolkit.errors import ConfigError
+from toolkit.execution.checks import LIVE, PAPER, Operations
 from toolkit.execution.costs import CAREFUL, Costs, Exits, Limits, Policy
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -42,6 +43,10 @@ def _model(owner: type, given: Any) -> Any:
 
 
 CostsSection, LimitsSection, ExitsSection = _model(Costs, Costs()), _model(Limits, CAREFUL), _model(Exits, Exits())
+# Keys that are left out are those of the mode: checks.PAPER, or checks.LIVE for real money.
+OperationsSection = create_model(
+    "Operations", __config__=STRICT, **{f.name: (NotNegative | None, None) for f in fields(Operations)}
+)  # type: ignore[call-overload]
 
 
 class OnceEach(yaml.SafeLoader):
@@ -81,12 +86,24 @@ class CacheConfig(BaseModel):
         return None if self.quota_mb is None else 1e6 * self.quota_mb
 
 
+class BrokerConfig(BaseModel):
+    """The broker of the modes `broker-paper` and `live`: its account number, and another address than its own.
+
+    Keys are never here: they come from the environment or the keyring.
+    """
+
+    model_config = STRICT
+    name: Literal["alpaca"] = "alpaca"
+    account: str = ""
+    url: str | None = None
+
+
 class Config(BaseModel):
     """Everything a run needs; every key has a default but `symbols`."""
 
     model_config = STRICT
     account: AccountName = "demo"
-    mode: Literal["replay", "paper"] = "replay"
+    mode: Literal["replay", "paper", "broker-paper", "live"] = "replay"
     cash: Positive = 100_000.0
     symbols: Symbols
     source: SourceName = "sample"
@@ -108,8 +125,15 @@ class Config(BaseModel):
     exits: ExitsSection = ExitsSection()  # type: ignore[valid-type]
     costs: CostsSection = CostsSection()  # type: ignore[valid-type]
     risk: LimitsSection = LimitsSection()  # type: ignore[valid-type]
+    operations: OperationsSection = OperationsSection()  # type: ignore[valid-type]
+    broker: BrokerConfig = BrokerConfig()
     cache: CacheConfig = CacheConfig()
     state: str = "state"
+
+    def operational(self) -> Operations:
+        """The operational limits: what is written, and the defaults of the mode."""
+        given = {name: value for name, value in vars(self.operations).items() if value is not None}
+        return replace(LIVE if self.mode == "live" else PAPER, **given)
 
     def economics(self) -> tuple[Costs, Limits, Policy, Exits]:
         """Costs, limits, policy and exits as values."""
@@ -173,9 +197,16 @@ def _known(location: tuple[int | str, ...]) -> str:
     """The keys allowed where an unknown one was found, the nearest first."""
     owner: Any = Config
     for part in location[:-1]:
-        owner = {"strategy": Named, "sizing": Named, "cache": CacheConfig, "costs": Costs, "risk": Limits, "exits": Exits}.get(
-            str(part), owner
-        )
+        owner = {
+            "strategy": Named,
+            "sizing": Named,
+            "cache": CacheConfig,
+            "costs": Costs,
+            "risk": Limits,
+            "exits": Exits,
+            "operations": Operations,
+            "broker": BrokerConfig,
+        }.get(str(part), owner)
     names = list(getattr(owner, "model_fields", None) or owner.__dataclass_fields__)
     near = get_close_matches(str(location[-1]), names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""

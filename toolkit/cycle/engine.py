@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,16 @@ import pandas as pd
 
 from toolkit.cycle.benchmark import HeldEqually
 from toolkit.cycle.config import Config, checked_config, read_config
+from toolkit.cycle.connected import connected
+from toolkit.cycle.loop import run
+from toolkit.cycle.modes import clock_of, folder_of
 from toolkit.cycle.named import sizing_of, strategy_of
 from toolkit.cycle.preview import Preview
 from toolkit.cycle.report import CycleReport, RunSummary, held_beside
 from toolkit.cycle.revealed import Market
 from toolkit.cycle.telemetry import CycleRow, Telemetry
-from toolkit.cycle.turn import Plan, ages, judge, plan, turn
+from toolkit.cycle.turn import Plan, Turn, judge, plan, turn
+from toolkit.cycle.watch import Watch, doubtful
 from toolkit.data import (
     ANCHOR,
     BarCache,
@@ -27,19 +32,21 @@ from toolkit.data import (
     MarketData,
     ReplayClock,
     Source,
-    SystemClock,
 )
+from toolkit.data.clock import utc
 from toolkit.data.intervals import bars_per_year
 from toolkit.data.sources.named import source_of
-from toolkit.errors import ConfigError, InvalidParameter, ToolkitError, Uncertified
+from toolkit.errors import ToolkitError, Uncertified
 from toolkit.execution.book import owned
-from toolkit.execution.brokers import Broker
+from toolkit.execution.brokers import Desk
 from toolkit.execution.brokers.cached import CachedBroker
 from toolkit.execution.brokers.paper import PaperBroker
 from toolkit.execution.costs import rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
-from toolkit.kernels.account import Rules
+from toolkit.execution.situation import quotes
+from toolkit.execution.standing import Switches
+from toolkit.kernels.account import UNIT, Rules
 from toolkit.risk.sizing import Sizing, sized
 from toolkit.signals.causality import Certificate, identity
 from toolkit.signals.generator import SignalGenerator
@@ -52,29 +59,37 @@ class TradingEngine:
     """Bars, scores, weights, orders, fills: one cycle at a time, on a replay of history or in real time on paper.
 
     A strategy, sizing, source, clock, market (where bars come from) or broker given here takes the place of the one that the
-    configuration names; `interval` is that of the market's bars.
+    configuration names; `interval` is that of the market's bars. `on_halt` is called with the reason when the account halts.
     """
 
     def __init__(self, config: Config, *, strategy: Strategy | None = None, sizing: Sizing | None = None,
                  source: Source | None = None, clock: Clock | None = None, market: Market | None = None,
-                 broker: Callable[[Ledger, Rules], Broker] = PaperBroker, interval: str = "1d") -> None:  # fmt: skip
+                 broker: Callable[[Ledger, Rules], Desk] | None = None, interval: str = "1d",
+                 environment: Mapping[str, str] | None = None,
+                 on_halt: Callable[[str], object] | None = None) -> None:  # fmt: skip
         self.config = config
         self.source: Source = source or source_of(config.source)
-        self.clock: Clock = clock or self._clock()
+        self.clock: Clock = clock or clock_of(config, self.source.delay)
         self.data_cache: Market = market or self._market(config)
         self.signal_generator = SignalGenerator(strategy_of(config) if strategy is None else strategy, clock=self.clock)
         self.sizing = sizing or sizing_of(config)
         costs, limits, policy, exits = config.economics()
         self.rules = rules(costs, limits, policy, exits, bars_per_year=bars_per_year(interval))
-        self.folder = self._folder()
-        self.ledger = Ledger.open(self.folder, account=config.account, mode=config.mode, cash=config.cash)
-        self.broker = CachedBroker(broker(self.ledger, self.rules), self.clock)
-        self.gate = Gate(limits, self.rules)
+        self.folder = folder_of(config)
+        surroundings = os.environ if environment is None else environment
+        venue = connected(config, self.clock, surroundings) if broker is None else None
+        cash = config.cash if venue is None else venue.broker.purse().cash / UNIT
+        self.ledger = Ledger.open(self.folder, account=config.account, mode=config.mode, cash=cash, clock=self.clock)
+        desk = venue.desk(self.ledger) if venue else (broker or PaperBroker)(self.ledger, self.rules)
+        self.broker = CachedBroker(desk, self.clock)
+        self.gate = Gate(limits, self.rules, config.operational())
+        switches = Switches((self.folder, Path(config.state).resolve()), surroundings)
+        self.watch = Watch(self.ledger, self.broker, switches, self.gate.operations, self.clock, venue, on_halt)
         self.telemetry = Telemetry(self.folder / "telemetry.sqlite")
         self._start = len(self.telemetry), self.ledger.account().equity  # of this run: earlier cycles, dollars
-        if (opening := self.ledger.opening_cash) != config.cash:
+        if (opening := self.ledger.opening_cash) != config.cash and venue is None:
             log.warning("account %s began with $%.2f, cash in the configuration is ignored", config.account, opening)
-        before = self.telemetry.frame()["benchmark"]  # a resumed account goes on from its last value
+        before = self.telemetry.frame().query("benchmark > 0")["benchmark"]  # a resumed account goes on from its last value
         self._benchmark = HeldEqually(config.symbols, float(before.iloc[-1]) if len(before) else self._start[1])
         self.ended = "cycle by cycle"
         self._certificate: Certificate | None = None
@@ -103,6 +118,7 @@ class TradingEngine:
     def run_cycle(self) -> CycleReport:
         """Fetches, scores, sizes, trades; the same cycle a second time sends nothing."""
         notes = self.standing()  # first of all: nothing is fetched for a strategy that may not trade
+        was, _ = self.ledger.standing
         before, lap = self._counts(), self.clock.monotonic
         self.source.meter.allow(self.config.max_api_calls_per_cycle)
         start = lap()
@@ -114,19 +130,21 @@ class TradingEngine:
         weights = sized(self.sizing, scores, bars)
         sized_at = lap()
         outcome = turn(
-            known, last_row(scores), last_row(weights), key=self.cycle_key(bars), broker=self.broker, ledger=self.ledger,
-            gate=self.gate, missing=self._missing(known), late=self._late(known),
+            known, last_row(scores), last_row(weights), key=self.cycle_key(bars), desk=self.broker, ledger=self.ledger,
+            gate=self.gate, clock=self.clock, look=self.watch.look, missing=self._missing(known), late=self._late(known),
+            suspect=doubtful(known),
         )  # fmt: skip
+        self.watch.judge(outcome)
         equity = self.broker.account().equity
         done = lap()
         row = CycleRow(
             session=bars.index[-1].isoformat(), data_fetch_time=fetched - start, signal_generation_time=scored_at - fetched,
             risk_calculation_time=sized_at - scored_at, execution_time=done - sized_at, total_cycle_time=done - start,
             orders=len(outcome.orders), fills=len(outcome.fills), denials=len(outcome.denials), equity=equity,
-            benchmark=self._benchmark.value(last_row(bars.close)),
+            benchmark=self._benchmark.value(last_row(bars.close)), status=ending(outcome, known),
             **{name: n - before[name] for name, n in self._counts().items()},
         )  # fmt: skip
-        notes += held_beside(self.broker.account(), self.config.symbols)
+        notes += held_beside(self.broker.account(), self.config.symbols) + self.watch.told(was)
         return CycleReport(self.telemetry.write(row), row, outcome, known.issues, notes)
 
     def preview(self) -> Preview:
@@ -137,7 +155,9 @@ class TradingEngine:
         weights, key = sized(self.sizing, scores, bars), self.cycle_key(bars)
         account, done = self.broker.after(known), self.ledger.cycle_status(key) == "done"
         wish = Plan() if done else plan(last_row(scores), last_row(weights), account, self.rules, key, bars.symbols)
-        verdicts = judge(wish, account, self.gate, ages(known, self._missing(known)))
+        seen = quotes(known, self._missing(known), doubtful(known))
+        situation = self.watch.look(seen, known.index[-1], key, [o.symbol for o in wish.orders])
+        verdicts = judge(wish, replace(situation, account=account), self.gate)
         denials = {v.order.symbol: str(v) for v in verdicts if not v.passed}
         said = last_row(scores), last_row(weights)
         notes = self.standing(refuse=False) + held_beside(account, self.config.symbols)
@@ -168,36 +188,15 @@ class TradingEngine:
 
     # ----------------------------------------------------------------------------------------------------- many cycles
     def run_continuous(self, interval_minutes: float | None = None, cycles: int | None = None,
+                       until: pd.Timestamp | str | None = None,
                        on_cycle: Callable[[CycleReport], object] | None = None) -> RunSummary:  # fmt: skip
-        """A cycle every `interval_minutes` until `cycles` ran, the replay ends, or Ctrl-C; then the summary.
+        """A cycle every `interval_minutes` while the calendar has something to do; then the summary.
 
-        A cycle that fails is logged and skipped; five failures in a row raise the last one.
+        It ends after `cycles`, at `until`, with the replay, on Ctrl-C, SIGTERM or the stop button, or when a file named STOP
+        appears in the account's folder, always between transactions. See `cycle.loop`.
         """
         minutes = self.config.interval_minutes if interval_minutes is None else interval_minutes
-        if not (isinstance(minutes, (int, float)) and 0.0 < minutes < math.inf):
-            raise InvalidParameter(f"interval_minutes is {minutes!r}", "use a number above 0")
-        if cycles is not None and not (isinstance(cycles, int) and cycles > 0):
-            raise InvalidParameter(f"cycles is {cycles!r}", "use a whole number of at least 1, or None for no end")
-        self.standing()
-        ran = failures = 0
-        self.ended = "all cycles done"
-        try:
-            while not self._over() and (cycles is None or ran < cycles):
-                try:
-                    report = self.run_cycle()
-                    failures = 0
-                    if on_cycle is not None:
-                        on_cycle(report)
-                except ToolkitError as error:
-                    failures += 1
-                    log.warning("cycle failed: %s", error)
-                    if failures == 5:
-                        raise
-                ran += 1
-                if ran != cycles or isinstance(self.clock, ReplayClock):
-                    self.clock.sleep(60.0 * minutes)
-        except KeyboardInterrupt:
-            self.ended = "stopped by hand"
+        self.ended = run(self, minutes, cycles, None if until is None else utc(until), on_cycle)
         return self.summary()
 
     @property
@@ -230,6 +229,17 @@ class TradingEngine:
         self.data_cache.close()
         self.telemetry.close()
         self.ledger.close()
+
+    def halt(self, why: str) -> None:
+        """Nothing is sent any more until a person lifts it with `toolkit resume`; tells `on_halt`."""
+        self.watch.halt(why)
+
+    def failed(self, error: ToolkitError) -> None:
+        """A cycle that raised leaves a row too."""
+        account = self.ledger.account()
+        session = "" if account.session is None else account.session.isoformat()
+        row = CycleRow(session=session, equity=account.equity, status=f"failed: {error.code}")
+        self.telemetry.write(row)
 
     # --------------------------------------------------------------------------------------------------------- parts
     def _bars(self) -> Bars:
@@ -265,22 +275,12 @@ class TradingEngine:
             "account_hits": self.broker.hits, "account_misses": self.broker.misses,
         }  # fmt: skip
 
-    def _clock(self) -> Clock:
-        if self.config.mode == "paper":
-            return SystemClock()
-        start, end = self.config.start or "2012-02-01", self.config.end or "2013-03-01"
-        closes = Calendar(self.config.calendar).closes_between(str(start), str(end))
-        if not closes:
-            what = f"{self.config.calendar} has no session from start {start} to end {end}"
-            raise ConfigError(what, "choose a start before the end, and days that the calendar knows")
-        return ReplayClock([close + self.source.delay for close in closes])
 
-    def _folder(self) -> Path:
-        """state/<mode>-<account>; a replay opens a fresh one, named by the moment it began."""
-        name = f"{self.config.mode}-{self.config.account}"
-        if self.config.mode == "replay":
-            name += f"-{SystemClock().now():%Y%m%dT%H%M%S%f}"
-        return Path(self.config.state).resolve() / name
+def ending(outcome: Turn, bars: Bars) -> str:
+    """How a cycle ended, in a word."""
+    if outcome.late:
+        return "late"
+    return "repeated" if outcome.repeated else "partial" if bars.issues else "done"
 
 
 def last_session(bars: Bars) -> int:

@@ -17,15 +17,16 @@ from toolkit.cycle.engine import TradingEngine
 from toolkit.cycle.result import BacktestResult
 from toolkit.cycle.revealed import Revealed
 from toolkit.data import Bars
-from toolkit.execution.brokers import Broker
+from toolkit.execution.brokers import Desk
 from toolkit.execution.brokers.paper import PaperBroker
+from toolkit.execution.checks import Operations
 from toolkit.execution.costs import Costs, Exits, Limits, Policy, economics
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import untypeset
 from toolkit.kernels.account import UNIT, Rules
 from toolkit.risk.sizing import Sizing, equal_weight
 
-MakeBroker = Callable[[Ledger, Rules], Broker]
+MakeBroker = Callable[[Ledger, Rules], Desk]
 KEYS = ["session", "symbol", "number"]
 ORDERS = ["side", "kind", "level", "reference", "wanted", "shares", "limit", "filled", "status"]
 TRADES = ["shares", "price", "cash", "fee", "slippage", "reason"]
@@ -128,6 +129,7 @@ def _compared(name: str, make: MakeBroker, tested: BacktestResult, strategy: Cal
         config = checked_config({
             "account": "parity", "symbols": list(tested.bars.symbols), "cash": tested.opening / UNIT, "state": folder,
             "risk": asdict(limits), "costs": asdict(costs), "exits": asdict(exits), **when,
+            "operations": asdict(Operations()),
         })  # fmt: skip
         engine = TradingEngine(config, strategy=strategy, sizing=sizing, clock=revealed.clock, market=revealed, broker=make,
                                interval=tested.bars.interval)  # fmt: skip

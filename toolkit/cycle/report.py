@@ -57,12 +57,18 @@ class CycleReport:
     def cache_hit_rate(self) -> float:
         return self.row.cache_hit_rate
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to do until the exchange has something new: all orders sent, all books agree."""
+        return not (self.turn.issues or self.issues or self.turn.unsure)
+
     def lines(self) -> list[str]:
         """Orders, cuts, denials and issues, a line each."""
         said = [*self.notes, *map(str, self.turn.orders)]
         said += [f"no order for {o.symbol}: {o.side} cut to nothing by {o.limit}" for o in self.turn.cut]
         said += [str(verdict) for verdict in self.turn.denials] + [str(issue) for issue in self.issues]
         said += [f"rejected by the broker: {order}" for order in self.turn.rejected]
+        said += [f"of unknown fate, looked up again: {order}" for order in self.turn.unsure] + list(self.turn.issues)
         if self.turn.late:
             said.append("the next open has passed: nothing was planned, run between a close and the next open")
         if self.turn.repeated:
@@ -105,7 +111,14 @@ class RunSummary:
 
     @classmethod
     def of(cls, telemetry: pd.DataFrame, start: float, ended: str, notes: tuple[str, ...] = ()) -> RunSummary:
-        """The summary of a run's telemetry; `start` is the equity before its first cycle, in dollars."""
+        """The summary of a run's telemetry; `start` is the equity before its first cycle, in dollars.
+
+        Cycles that failed are counted in a note, and nowhere else.
+        """
+        failed = telemetry["status"].str.startswith("failed")
+        if failed.any():
+            notes = (f"{failed.sum()} of {len(telemetry)} cycles FAILED", *notes)
+            telemetry = telemetry[~failed]
         if telemetry.empty:
             never = pd.NaT
             return cls(0, never, never, 0, 0, 0, start, 0.0, 0.0, 0.0, 0.0, math.nan, math.nan, ended, notes)
@@ -142,7 +155,7 @@ class RunSummary:
             ("cache hit rate", f"{self.hit_rate:.1%}"),
             ("API calls a cycle", f"{self.api_calls_per_cycle:.3f}"),
             ("cycle time p50, p95", f"{approximate(self.p50_cycle_time)}, {approximate(self.p95_cycle_time)}"),
-            *(("strategy", note) for note in self.notes),
+            *(("note", note) for note in self.notes),
         ]
 
     def __str__(self) -> str:

@@ -6,19 +6,27 @@ a kill at any point, sends each order once: the plan is in the ledger before any
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+import pandas as pd
 
-from toolkit.data import Bars
+from toolkit.data import Bars, Clock, SystemClock
 from toolkit.execution.book import KINDS, LIMIT_NAMES, book_symbols, read_only, to_book
-from toolkit.execution.brokers import Broker
+from toolkit.execution.brokers import Desk
 from toolkit.execution.gate import Gate, Verdict
 from toolkit.execution.ledger import Ledger
+from toolkit.execution.lifecycle import cancel, close_others, resolve, send_planned
 from toolkit.execution.orders import Account, Fill, Intent, Order, order_id
+from toolkit.execution.schema import UNSURE
+from toolkit.execution.situation import Quotes, Situation, quotes, recorded, today
 from toolkit.kernels.account import REPLACED, Rules
 from toolkit.kernels.portfolio import decide
+
+Look = Callable[[Quotes, pd.Timestamp, str, Sequence[str]], Situation]
+"""From quotes, session, cycle key and the symbols that are asked for to the situation of this instant."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +53,8 @@ class Turn:
     rejected: tuple[Order, ...] = ()
     repeated: bool = False
     late: bool = False
-
-
-def ages(bars: Bars, missing: int = 0) -> dict[str, int]:
-    """Sessions since the last traded bar of each symbol, `missing` more if Bars itself ends that many sessions early."""
-    traded = ~np.isnan(bars.traded[3])
-    last = traded.shape[1] - 1 - np.argmax(traded[:, ::-1], axis=1)
-    return {
-        s: int(len(bars) - 1 - i) + missing for s, i, ever in zip(bars.symbols, last, traded.any(axis=1), strict=True) if ever
-    }
+    issues: tuple[str, ...] = ()  # what does not agree with the broker's books
+    unsure: tuple[Order, ...] = ()  # of unknown fate
 
 
 def plan(scores: Mapping[str, float], weights: Mapping[str, float], account: Account, rules: Rules, key: str,
@@ -80,93 +81,64 @@ def plan(scores: Mapping[str, float], weights: Mapping[str, float], account: Acc
     return Plan(tuple(orders), tuple(cut), asked, tuple(account.waiting[-1 - r["order"]].id for r in replaced))
 
 
-def judge(wish: Plan, account: Account, gate: Gate, old: Mapping[str, int]) -> list[Verdict]:
+def judge(wish: Plan, situation: Situation, gate: Gate) -> list[Verdict]:
     """The gate's verdicts on a plan, in an account without the orders that the plan replaces."""
-    kept = replace(account, waiting=tuple(o for o in account.waiting if o.id not in wish.superseded))
-    return gate.review(wish.orders, kept, old)
+    kept = tuple(o for o in situation.account.waiting if o.id not in wish.superseded)
+    return gate.review(wish.orders, replace(situation, account=replace(situation.account, waiting=kept)))
 
 
-def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], *, key: str, broker: Broker,
-         ledger: Ledger, gate: Gate, missing: int = 0, late: bool = False) -> Turn:  # fmt: skip
-    """Settles up to the last bar, then plans and sends the cycle `key`; a cycle that is done is left alone.
+def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], *, key: str, desk: Desk, ledger: Ledger,
+         gate: Gate, clock: Clock = SystemClock(), look: Look | None = None, missing: int = 0, late: bool = False,
+         suspect: Mapping[str, str] | None = None) -> Turn:  # fmt: skip
+    """Resolves what is unknown, settles up to the last bar, then plans and sends the cycle `key`; one that is done is left.
 
-    `late`: the open at which orders of this close would fill has passed, so none is sent.
+    `look` gathers what the gate looks at, the account and the ledger's counts by default. `late`: the open at which orders of
+    this close would fill has passed, so none is sent. `suspect`: symbols whose bars are doubtful, and why.
     """
-    fills = tuple(broker.settle(bars))
-    look_up(ledger, broker)
-    close_others(ledger, broker, "" if late else key)
+    resolve(ledger, desk, clock)
+    issues = tuple(desk.reconcile())
+    fills = tuple(desk.settle(bars))
+    close_others(ledger, "" if late else key)
     status = ledger.cycle_status(key)
     if status == "done" or late:
-        return Turn(fills, repeated=status == "done", late=late and status != "done")
+        return Turn(fills, repeated=status == "done", late=late and status != "done", issues=issues, unsure=_unsure(ledger))
+    seen = quotes(bars, missing, suspect)
+    around = partial(look or partial(situated, ledger, desk), seen, bars.index[-1], key)
     denials: tuple[Verdict, ...] = ()
     cut: tuple[Order, ...] = ()
-    old = ages(bars, missing)
     if status is None:
-        account = broker.account()
-        wish = plan(scores, weights, account, gate.rules, key, bars.symbols)
-        verdicts = judge(wish, account, gate, old)
+        wish = plan(scores, weights, desk.account(), gate.rules, key, bars.symbols)
+        situation = around([o.symbol for o in wish.orders])
+        verdicts = judge(wish, situation, gate)
         denials, cut = tuple(v for v in verdicts if not v.passed), wish.cut
-        intents = [Intent(v.order, "PLANNED" if v.passed else "DENIED", str(v) if v.code else "") for v in verdicts]
-        intents += [Intent(o, "CUT", o.limit) for o in cut]
+        intents = [
+            Intent(v.order, "PLANNED" if v.passed else "DENIED", str(v) if v.code else "", v.code, v.measured, v.limit)
+            for v in verdicts
+        ] + [Intent(o, "CUT", o.limit) for o in cut]
         idle = not any(i.status == "PLANNED" for i in intents)
-        ledger.plan(key, bars.index[-1], bars.fingerprint, intents, wish.scores or {}, wish.superseded, done=idle)
+        kept = recorded(situation, scores, weights) if intents or wish.scores else None
+        ledger.plan(key, bars.index[-1], bars.fingerprint, intents, wish.scores or {}, wish.superseded, idle, kept)
         if intents:
-            broker.forget()
+            desk.forget()
+        cancel(wish.superseded, desk)
         if idle:
-            return Turn(fills, (), denials, cut)
-    orders, more, rejected = send_planned(ledger, broker, gate, key, old)
-    ledger.close_cycle(key)
-    return Turn(fills, orders, denials + more, cut, rejected)
+            return Turn(fills, (), denials, cut, issues=issues, unsure=_unsure(ledger))
+    orders, more, rejected = send_planned(ledger, desk, gate, key, around, clock)
+    if not ledger.is_open(key):
+        ledger.close_cycle(key)
+    return Turn(fills, orders, denials + more, cut, rejected, issues=issues, unsure=_unsure(ledger))
 
 
-def send_planned(ledger: Ledger, broker: Broker, gate: Gate, key: str, old: Mapping[str, int]
-                 ) -> tuple[tuple[Order, ...], tuple[Verdict, ...], tuple[Order, ...]]:  # fmt: skip
-    """Passes what is planned through the gate once more and hands it in: orders sent, denials, rejected orders."""
-    sent, denials, rejected = [], [], []
-    planned = ledger.orders_in("SENDING", cycle=key) + ledger.orders_in("PLANNED", cycle=key)
-    for i, order in enumerate(planned):
-        verdict = gate.review([order], broker.account(), old, planned[i + 1 :])[0]
-        if not verdict.passed:
-            denials.append(verdict)
-            give_up(order, ledger, str(verdict))
-        elif send(order, ledger, broker) == "REJECTED":
-            rejected.append(order)
-        else:
-            sent.append(order)
-    return tuple(sent), tuple(denials), tuple(rejected)
+def _unsure(ledger: Ledger) -> tuple[Order, ...]:
+    return tuple(ledger.orders_in(*UNSURE))
 
 
-def send(order: Order, ledger: Ledger, broker: Broker) -> str:
-    """Hands one order in, unless the broker has it already; each step is in the ledger before the next is taken."""
-    ledger.move(order.id, "SENDING")
-    outcome = "ACCEPTED" if broker.find(order.id) else broker.submit(order)
-    ledger.move(order.id, outcome)
-    return outcome
-
-
-def look_up(ledger: Ledger, broker: Broker) -> None:
-    """Asks again for orders whose fate is unknown; what the broker has is accepted, and its fills come with settling."""
-    for order in ledger.orders_in("UNKNOWN"):
-        if broker.find(order.id):
-            ledger.move(order.id, "ACCEPTED", "found by its id")
-
-
-def give_up(order: Order, ledger: Ledger, reason: str) -> None:
-    """Abandons an order that surely never arrived."""
-    if ledger.status(order.id) == "SENDING":
-        ledger.move(order.id, "UNKNOWN", reason)
-    ledger.move(order.id, "ABANDONED", reason)
-
-
-def close_others(ledger: Ledger, broker: Broker, key: str) -> None:
-    """Closes cycles other than `key` that a kill left open: what never arrived at the broker missed its open."""
-    for cycle in ledger.open_cycles():
-        if cycle == key:
-            continue
-        for order in ledger.orders_in("SENDING", cycle=cycle) + ledger.orders_in("PLANNED", cycle=cycle):
-            if broker.find(order.id):
-                ledger.move(order.id, "SENDING")
-                ledger.move(order.id, "ACCEPTED", "found by its id")
-            else:
-                give_up(order, ledger, "its open had passed before it was sent")
-        ledger.close_cycle(cycle)
+def situated(ledger: Ledger, desk: Desk, seen: Quotes, session: pd.Timestamp, key: str, symbols: Sequence[str]) -> Situation:
+    """What account, ledger and broker say now; an engine adds its switches and conditions."""
+    standing, why, peak, day = ledger.rows("SELECT standing, why, coalesce(peak, 0), coalesce(day_equity, 0) FROM account")[0]
+    about = desk.outlook(symbols)
+    seen = replace(seen, suspect={**seen.suspect, **about.frozen}) if about.frozen else seen
+    return Situation(
+        desk.account(), seen, today(ledger, session, key), standing, why, peak=peak, day_equity=day, pause=about.pause,
+        skew=about.skew, buying_power=about.buying_power, assets=about.assets,
+    )  # fmt: skip

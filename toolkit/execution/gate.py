@@ -1,19 +1,21 @@
 """Pre-trade limits: every order passes here when it is planned and again just before it is sent.
 
-The economic limits are those of the compiled step, asked once more; the operational ones exist here alone.  A comparison
-that cannot be made denies.
+The economic limits are those of the compiled step, asked once more; the operational ones (`checks`) exist here alone.  A
+comparison that cannot be made denies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from toolkit.execution.book import LIMIT_NAMES, book_symbols, to_book
+from toolkit.execution.checks import Asked, Operations, denial
 from toolkit.execution.costs import Limits
 from toolkit.execution.orders import Account, Order, shares
+from toolkit.execution.situation import Situation
 from toolkit.kernels.account import (
     MAX_GROSS,
     MAX_ORDER_NOTIONAL,
@@ -37,6 +39,34 @@ CURES = {
     "MAX_GROSS": "sell first, or raise the limit",
     "MIN_CASH": "sell first, or lower the limit",
     "SHORT_NOT_ALLOWED": "sell at most what is held, or allow shorts",
+    "KILL_SWITCH": "find out why, then `toolkit resume`",
+    "HALT": "find out why, then `toolkit resume`",
+    "REDUCE_ONLY": "positions may be closed; `toolkit resume` lifts it",
+    "LIVE_NOT_ARMED": "see `toolkit arm`",
+    "MARKET_CLOSED": "compare the calendar with the broker's notices",
+    "CLOCK_SKEW": "set this machine's clock",
+    "SYMBOL_FROZEN": "look at its bars, orders and holding, it goes on when they agree",
+    "DUPLICATE": "wait until the other order has ended",
+    "SELF_CROSS": "cancel the other order first",
+    "PARENT_EXCEEDED": "report it: more was about to be sent than was decided",
+    "ASSET_UNKNOWN": "take the symbol out of the universe",
+    "ASSET_NOT_TRADABLE": "wait, or take the symbol out of the universe",
+    "ASSET_NOT_FRACTIONABLE": "set whole_shares: true",
+    "ASSET_NOT_SHORTABLE": "sell at most what is held",
+    "PRICE_COLLAR": "bring the level nearer to the last price",
+    "BAR_JUMP": "look for a split or a bad bar; it is traded again after the next bar",
+    "MAX_ORDER_QTY": "order less at once, or raise the limit",
+    "ADV_SHARE": "order less at once, or raise the limit",
+    "MAX_ORDERS_CYCLE": "trade fewer symbols, or raise the limit",
+    "MAX_ORDERS_DAY": "go on in the next session, or raise the limit",
+    "MAX_ORDERS_SYMBOL_DAY": "go on in the next session, or raise the limit",
+    "ORDER_RATE": "go on in the next cycle",
+    "DAILY_LOSS": "positions may be closed; it ends with the next session",
+    "MAX_DRAWDOWN": "find out why, then `toolkit resume`",
+    "UNIVERSE_PARTIAL": "fetch again, or wait",
+    "MAX_TURNOVER_DAY": "go on in the next session, or raise the limit",
+    "MAX_NET": "buy and sell more evenly, or raise the limit",
+    "BUYING_POWER": "sell first, or bring money",
 }
 
 
@@ -69,18 +99,19 @@ class Gate:
 
     limits: Limits
     rules: Rules
+    operations: Operations = Operations()
 
-    def review(self, orders: Sequence[Order], account: Account, ages: Mapping[str, int],
-               later: Sequence[Order] = ()) -> list[Verdict]:  # fmt: skip
-        """A verdict an order, those that only close first, as they fill; `ages`: sessions since each symbol's last traded bar.
+    def review(self, orders: Sequence[Order], situation: Situation, later: Sequence[Order] = ()) -> list[Verdict]:
+        """A verdict an order, those that only close first, as they fill.
 
-        A symbol that is missing from `ages` is as old as can be. `later`: orders of the same plan that follow; what they close
-        makes room already.
+        `later`: orders of the same plan that follow; what they close makes room already.
         """
+        account = situation.account
         symbols = book_symbols(account, sorted({o.symbol for o in (*orders, *later)} | set(account.positions)))
         book = to_book(account, symbols)
         state, asked = book.account[0], {o.symbol: o.signed for o in (*orders, *later)}
         equity, gross, room = float(state["equity"]), float(state["long"] + state["short"]), float(free(state, self.rules))
+        net, planned, committed = float(state["long"] - state["short"]), 0, 0.0
         for symbol, p, slots in zip(symbols, book.positions, book.orders, strict=True):
             waits = [asked[symbol]] if symbol in asked else [int(rest) for rest in slots["rest"] if rest]
             for rest in waits:
@@ -88,15 +119,29 @@ class Gate:
                 opening = 0 if symbol in asked else abs(rest - closing)  # those asked for take their place one by one
                 value = (opening - abs(closing)) * p["mark"] if opening or closing else 0.0
                 gross, room = gross + value, room - value
+                net += closing * p["mark"] if closing else 0.0
         verdicts = []
         for order in sorted(orders, key=lambda o: self._opening(o, account) > 0):
             opening = self._opening(order, account)
-            verdict = self._fresh(order, ages) or self._economic(order, opening, account, gross, room, equity)
+            verdict = self._operational(
+                Asked(order, opening, planned, committed, net, self.limits.max_stale_sessions), situation
+            )
+            verdict = verdict or self._economic(order, opening, account, gross, room, equity)
+            if verdict.passed:
+                planned += 1
             if verdict.passed and opening:
                 value = opening * order.reference
                 gross, room = gross + value, room - self._taken(order, opening)
+                net, committed = net + (value if order.side == "buy" else -value), committed + order.notional
             verdicts.append(verdict)
         return verdicts
+
+    def _operational(self, asked: Asked, situation: Situation) -> Verdict | None:
+        order = asked.order
+        if not 0.0 < order.reference < np.inf or order.qty <= 0:
+            return Verdict(order, "NOT_FINITE", f"{shares(order.qty)} at {order.reference}", "a price and a quantity above 0")
+        found = denial(asked, situation, self.operations)
+        return Verdict(order, *found) if found else None
 
     def _opening(self, order: Order, account: Account) -> int:
         """Micro-shares of the order that open a position or add to one."""
@@ -109,16 +154,7 @@ class Gate:
         paid = max(float(worse(order.reference, side, 0.0, rules)), order.reference)
         return opening * paid + rules.leverage * int(commission(opening, paid, rules))
 
-    def _fresh(self, order: Order, ages: Mapping[str, int]) -> Verdict | None:
-        age, most = ages.get(order.symbol), self.limits.max_stale_sessions
-        if age is not None and age <= most:
-            return None
-        measured = "no bar at all" if age is None else f"last bar {age} sessions ago"
-        return Verdict(order, "STALE_DATA", measured, f"{most} (risk.max_stale_sessions)")
-
     def _economic(self, o: Order, opening: int, account: Account, gross: float, room: float, equity: float) -> Verdict:
-        if not 0.0 < o.reference < np.inf or o.qty <= 0:
-            return Verdict(o, "NOT_FINITE", f"{shares(o.qty)} at {o.reference}", "a price and a quantity above 0")
         position, side = account.positions.get(o.symbol), 1 if o.side == "buy" else -1
         if not opening:
             return Verdict(o)

@@ -173,7 +173,7 @@ class Account:
 class Event:
     """One change of the account; qty and cash are signed micro-units, slip the micro-dollars lost to slippage.
 
-    kind is transfer, fill, dividend, split, borrow or interest; `reason` of a fill says what made it.
+    kind is transfer, adoption, fill, dividend, split, fee, borrow or interest; `reason` of a fill says what made it.
     """
 
     id: str
@@ -206,3 +206,6 @@ class Intent:
     order: Order
     status: str = "PLANNED"
     reason: str = ""
+    code: str = ""  # of the limit that denied it, with what was measured and the limit
+    measured: str = ""
+    cap: str = ""

@@ -8,23 +8,36 @@ import pandas as pd
 
 from toolkit.execution.orders import Event, Position
 
-VERSION = 2
+VERSION = 3
 OLD = "trade it once to bring it forward, or look with the toolkit that wrote it"
-# intents.level is the level as decided, intents.trigger the same in the shares of today, where a split came between.
+# account.standing is what the account may do, peak the highest equity, day_equity that before the last session, opened when
+# the ledger was made;
+# cycles.situation what a cycle was decided on (compressed JSON); intents.level the level as decided, intents.trigger the same
+# in the shares of today, where a split came between; arrived is what the paper broker has, ours only to look up.
 SCHEMA = """
 CREATE TABLE account(name TEXT NOT NULL, mode TEXT NOT NULL, version INTEGER NOT NULL, epoch INTEGER NOT NULL,
-                     cash INTEGER NOT NULL, session TEXT) STRICT;
+                     cash INTEGER NOT NULL, session TEXT, standing TEXT NOT NULL DEFAULT 'ACTIVE',
+                     why TEXT NOT NULL DEFAULT '', peak INTEGER, day_equity INTEGER, opened TEXT) STRICT;
 CREATE TABLE positions(symbol TEXT PRIMARY KEY, qty INTEGER NOT NULL, entry REAL, mark REAL, score REAL,
                        seen TEXT, peak REAL, out INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE cycles(key TEXT PRIMARY KEY, session TEXT NOT NULL, bars TEXT NOT NULL, status TEXT NOT NULL,
-                    equity INTEGER) STRICT;
+                    equity INTEGER, situation BLOB) STRICT;
 CREATE TABLE intents(id TEXT PRIMARY KEY, cycle TEXT NOT NULL REFERENCES cycles(key), symbol TEXT NOT NULL,
                      side TEXT NOT NULL, qty INTEGER NOT NULL, reference REAL NOT NULL, wanted INTEGER NOT NULL,
                      cut_by TEXT NOT NULL, status TEXT NOT NULL, rest INTEGER NOT NULL, reason TEXT NOT NULL,
                      kind TEXT NOT NULL DEFAULT 'market', level REAL, day INTEGER NOT NULL DEFAULT 0,
-                     trigger REAL) STRICT;
+                     trigger REAL, attempts INTEGER NOT NULL DEFAULT 0, looks INTEGER NOT NULL DEFAULT 0, sent TEXT,
+                     broker_id TEXT) STRICT;
+CREATE INDEX intents_by_status ON intents(status);
+CREATE INDEX intents_by_cycle ON intents(cycle);
+CREATE UNIQUE INDEX intents_by_broker_id ON intents(broker_id);
 CREATE TABLE order_events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL REFERENCES intents(id), before TEXT NOT NULL,
-                          after TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
+                          after TEXT NOT NULL, detail TEXT NOT NULL, at TEXT NOT NULL DEFAULT '') STRICT;
+CREATE TABLE verdicts(seq INTEGER PRIMARY KEY, id TEXT NOT NULL REFERENCES intents(id), stage TEXT NOT NULL,
+                      code TEXT NOT NULL, measured TEXT NOT NULL, cap TEXT NOT NULL, at TEXT NOT NULL) STRICT;
+CREATE TABLE standings(seq INTEGER PRIMARY KEY, before TEXT NOT NULL, after TEXT NOT NULL, why TEXT NOT NULL,
+                       who TEXT NOT NULL, at TEXT NOT NULL) STRICT;
+CREATE TABLE arrived(id TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT;
 CREATE TABLE events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session TEXT NOT NULL, kind TEXT NOT NULL,
                     symbol TEXT, order_id TEXT REFERENCES intents(id), qty INTEGER NOT NULL, cash INTEGER NOT NULL,
                     fee INTEGER NOT NULL, price REAL, slip INTEGER NOT NULL DEFAULT 0,
@@ -48,16 +61,47 @@ ALTER TABLE events ADD COLUMN slip INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE events ADD COLUMN reason TEXT NOT NULL DEFAULT '';
 UPDATE positions SET peak = entry;
 UPDATE account SET version = 2""",
+    2: """
+ALTER TABLE account ADD COLUMN standing TEXT NOT NULL DEFAULT 'ACTIVE';
+ALTER TABLE account ADD COLUMN why TEXT NOT NULL DEFAULT '';
+ALTER TABLE account ADD COLUMN peak INTEGER;
+ALTER TABLE account ADD COLUMN day_equity INTEGER;
+ALTER TABLE account ADD COLUMN opened TEXT;
+ALTER TABLE cycles ADD COLUMN situation BLOB;
+ALTER TABLE intents ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE intents ADD COLUMN looks INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE intents ADD COLUMN sent TEXT;
+ALTER TABLE intents ADD COLUMN broker_id TEXT;
+ALTER TABLE order_events ADD COLUMN at TEXT NOT NULL DEFAULT '';
+CREATE INDEX intents_by_status ON intents(status);
+CREATE INDEX intents_by_cycle ON intents(cycle);
+CREATE UNIQUE INDEX intents_by_broker_id ON intents(broker_id);
+CREATE TABLE verdicts(seq INTEGER PRIMARY KEY, id TEXT NOT NULL REFERENCES intents(id), stage TEXT NOT NULL,
+                      code TEXT NOT NULL, measured TEXT NOT NULL, cap TEXT NOT NULL, at TEXT NOT NULL) STRICT;
+CREATE TABLE standings(seq INTEGER PRIMARY KEY, before TEXT NOT NULL, after TEXT NOT NULL, why TEXT NOT NULL,
+                       who TEXT NOT NULL, at TEXT NOT NULL) STRICT;
+CREATE TABLE arrived(id TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT;
+INSERT INTO arrived SELECT id, '' FROM intents WHERE status NOT IN ('PLANNED','SENDING','UNKNOWN','DENIED','ABANDONED');
+UPDATE account SET version = 3""",
 }
-# Where an order may go from where it is; a denied or empty order never leaves its state.
+# Where an order may go from where it is; a denied or empty order never leaves its state.  ABSENT: looked for often enough, the
+# broker does not have it.  What was given up may turn up after all, and a fill may outrun a cancellation.
 NEXT = {
     "": {"PLANNED", "DENIED", "CUT"},
     "PLANNED": {"SENDING", "ABANDONED"},
-    "SENDING": {"ACCEPTED", "REJECTED", "UNKNOWN"},
-    "UNKNOWN": {"ACCEPTED", "REJECTED", "ABANDONED"},
-    "ACCEPTED": {"PARTIAL", "FILLED", "CUT", "CANCELED", "EXPIRED"},
+    "SENDING": {"ACCEPTED", "REJECTED", "UNKNOWN", "ABSENT"},
+    "UNKNOWN": {"ACCEPTED", "REJECTED", "ABSENT", "ABANDONED"},
+    "ABSENT": {"SENDING", "ACCEPTED", "ABANDONED"},
+    "ABANDONED": {"ACCEPTED"},
+    "ACCEPTED": {"PARTIAL", "FILLED", "CUT", "CANCELED", "EXPIRED", "REJECTED"},
     "PARTIAL": {"FILLED", "CUT", "CANCELED", "EXPIRED"},
+    "CANCELED": {"PARTIAL", "FILLED"},
+    "EXPIRED": {"PARTIAL", "FILLED"},
 }
+UNSENT = "PLANNED", "ABSENT"  # surely not at the broker
+UNSURE = "SENDING", "UNKNOWN"  # perhaps there
+WAITING = "ACCEPTED", "PARTIAL"
+TABLES = "events", "intents", "order_events", "cycles", "positions", "verdicts", "standings", "arrived"
 
 
 def text(session: pd.Timestamp | None) -> str | None:

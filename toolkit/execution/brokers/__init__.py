@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import pandas as pd
 
 from toolkit.data import Bars
 from toolkit.data.meter import Meter
-from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, MarketClock, Purse, Report
+from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, MarketClock, Outlook, Purse, Report
 from toolkit.execution.orders import Account, Fill, Order
 
 
@@ -16,7 +17,8 @@ class Broker(Protocol):
     """A broker as its adapter shows it; `tests/conformance.py` is what an adapter has to pass.
 
     Every call ends before its deadline: with a value, BrokerUnavailable (no answer that could be read; asking again may help)
-    or BrokerRefused (the broker will not: keys, permissions). `submit` and `cancel` raise neither: what is not known is UNKNOWN.
+    or BrokerRefused (the broker will not: keys, permissions). `submit` and `cancel` raise neither: what is not known is
+    UNKNOWN.
     Nothing is sent twice behind the caller's back. `meter` counts the requests.
     """
 
@@ -63,6 +65,11 @@ class Desk(Protocol):
     The paper broker is one in itself; `BrokerDesk` makes one of any Broker. Asked the same twice, it answers the same.
     """
 
+    @property
+    def sure(self) -> bool:
+        """Whether an order that is not found never arrived; a broker behind a wire may show it later."""
+        ...
+
     def reconcile(self) -> list[str]:
         """Resolves what is unknown and books what happened meanwhile; what does not agree, as sentences."""
         ...
@@ -87,10 +94,14 @@ class Desk(Protocol):
         """Hands an order in; a second time with the same id changes nothing."""
         ...
 
-    def find(self, order: str) -> str | None:
-        """The broker's state of an order id, None if it never arrived."""
+    def find(self, order: str) -> Answer | None:
+        """ACCEPTED or REJECTED, and the broker's own id; None if it is not known there."""
         ...
 
     def cancel(self, order: str) -> Answer:
         """Asks for the cancellation of an order."""
+        ...
+
+    def outlook(self, symbols: Iterable[str]) -> Outlook:
+        """What the broker says of itself and of these symbols, for the gate."""
         ...

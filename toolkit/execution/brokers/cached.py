@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from toolkit.data import Bars
 from toolkit.data.clock import Clock
-from toolkit.execution.brokers import Broker
+from toolkit.execution.brokers import Desk
+from toolkit.execution.brokers.values import Answer, Outlook
 from toolkit.execution.orders import Account, Fill, Order
 
 
 class CachedBroker:
     """Keeps the account for `keep` seconds of the clock, and forgets it the moment an order goes out or bars settle."""
 
-    def __init__(self, broker: Broker, clock: Clock, keep: float = 30.0) -> None:
+    def __init__(self, broker: Desk, clock: Clock, keep: float = 30.0) -> None:
         self.broker, self.clock, self._kept = broker, clock, pd.Timedelta(seconds=keep)
         self.hits = self.misses = 0
         self._account: Account | None = None
@@ -39,12 +42,24 @@ class CachedBroker:
     def after(self, bars: Bars) -> Account:
         return self.broker.after(bars)
 
-    def submit(self, order: Order) -> str:
+    def reconcile(self) -> list[str]:
         self.forget()
-        try:
-            return self.broker.submit(order)
-        finally:
-            self.forget()
+        return self.broker.reconcile()
 
-    def find(self, order: str) -> str | None:
+    def submit(self, order: Order) -> Answer:
+        self.forget()
+        return self.broker.submit(order)
+
+    def find(self, order: str) -> Answer | None:
         return self.broker.find(order)
+
+    def cancel(self, order: str) -> Answer:
+        self.forget()
+        return self.broker.cancel(order)
+
+    def outlook(self, symbols: Iterable[str]) -> Outlook:
+        return self.broker.outlook(symbols)
+
+    @property
+    def sure(self) -> bool:
+        return self.broker.sure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from toolkit.execution.book import (
     read_only,
     to_book,
 )
+from toolkit.execution.brokers.values import Answer, Outlook
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Account, Event, Fill, Order, Outcome, Position, check_size
 from toolkit.kernels.account import CUT, EXITED, HALTED, SHORT_NOT_ALLOWED, SPLIT_AWAY, UNREACHED, VOLUME, Book, Rules
@@ -35,6 +37,8 @@ STATES = {
 class PaperBroker:
     """A broker that lives in the account's own ledger: what it accepts and fills is there, or did not happen."""
 
+    sure = True
+
     def __init__(self, ledger: Ledger, rules: Rules) -> None:
         self.ledger, self.rules = ledger, rules
 
@@ -44,12 +48,23 @@ class PaperBroker:
     def forget(self) -> None:
         """Nothing is remembered here."""
 
-    def submit(self, order: Order) -> str:
-        return "ACCEPTED"  # the caller's next entry in the ledger is the acceptance
+    def reconcile(self) -> list[str]:
+        """There are no other books to agree with."""
+        return []
 
-    def find(self, order: str) -> str | None:
-        status = self.ledger.status(order)
-        return None if status in {None, "PLANNED", "SENDING", "UNKNOWN"} else status
+    def submit(self, order: Order) -> Answer:
+        self.ledger.arrive(order.id)
+        return Answer("ACCEPTED")
+
+    def find(self, order: str) -> Answer | None:
+        return Answer("ACCEPTED") if self.ledger.has_arrived(order) else None
+
+    def cancel(self, order: str) -> Answer:
+        """The ledger has cancelled it already when it planned what replaces it."""
+        return Answer("ACCEPTED")
+
+    def outlook(self, symbols: Iterable[str]) -> Outlook:
+        return Outlook()
 
     def settle(self, bars: Bars) -> list[Fill]:
         """Actions, fills at the open and marks of every bar after the last settled one, in one transaction."""

@@ -5,7 +5,8 @@ Quantities and cash are int64 micro-units, prices dollars a share, instants tz-a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import pandas as pd
@@ -97,3 +98,15 @@ class Asset:
     tradable: bool = True
     shortable: bool = False
     fractionable: bool = False
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a broker's side adds to the gate's situation; the defaults are those of our own paper broker."""
+
+    assets: Mapping[str, Asset | None] | None = None  # None: there is nobody to ask
+    buying_power: float = float("inf")  # dollars
+    skew: float = 0.0  # seconds by which the broker's clock is ahead of ours
+    next_open: pd.Timestamp | None = None  # by the broker's clock
+    pause: float = 0.0  # seconds until it may be asked again
+    frozen: Mapping[str, str] = field(default_factory=dict)  # symbols on which the books differ, and how

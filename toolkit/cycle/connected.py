@@ -1,0 +1,58 @@
+"""The broker that a configuration names, with its desk and the conditions of trading real money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from toolkit.cycle.config import Config
+from toolkit.data import Clock
+from toolkit.execution import arming
+from toolkit.execution.brokers.alpaca import AlpacaBroker
+from toolkit.execution.brokers.desk import BrokerDesk
+from toolkit.execution.credentials import Keys, alpaca_keys
+from toolkit.execution.ledger import Ledger
+
+
+@dataclass
+class Venue:
+    """A broker for one configuration."""
+
+    config: Config
+    broker: AlpacaBroker
+    keys: Keys
+    clock: Clock
+    environment: Mapping[str, str]
+
+    def desk(self, ledger: Ledger) -> BrokerDesk:
+        return BrokerDesk(ledger, self.broker, self.clock)
+
+    @cached_property
+    def number(self) -> str:
+        """The broker's account number, asked for once; `reconcile` sees whether it is still the same account."""
+        return self.broker.purse().number
+
+    def unarmed(self, ledger: Ledger, now: pd.Timestamp) -> tuple[str, ...] | None:
+        """The conditions of live trading that do not hold; None for money that is not real."""
+        return None if self.config.mode != "live" else tuple(arming.missing(self.standing(ledger), now))
+
+    def standing(self, ledger: Ledger) -> arming.Standing:
+        """What there is to be seen of the five conditions."""
+        mode = ledger.account().mode
+        return arming.Standing(
+            self.config.mode, self.config.broker.account, arming.config_hash(self.config.model_dump(mode="json")),
+            self.environment.get("TK_LIVE", ""), self.number, mode, ledger.path.parent, self.keys.secret,
+        )  # fmt: skip
+
+
+def connected(config: Config, clock: Clock, environment: Mapping[str, str]) -> Venue | None:
+    """The broker of the modes `broker-paper` and `live`; None for our own paper broker and for replays."""
+    if config.mode not in {"broker-paper", "live"}:
+        return None
+    keys = alpaca_keys(environment)
+    live = config.mode == "live"
+    broker = AlpacaBroker(keys.key, keys.secret, live=live, url=config.broker.url, clock=clock)
+    return Venue(config, broker, keys, clock, environment)

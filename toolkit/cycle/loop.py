@@ -1,0 +1,154 @@
+"""Cycle after cycle: when the next one is due, what ends the loop, and what a failure does to it.
+
+The ticks lie on a grid of the interval since midnight UTC, so that nothing drifts; a tick that passed while a cycle ran is
+skipped with a note.  When a cycle has left nothing to do, the next one is due after the next open (what waited has filled then)
+or the next close and the source's delay, whichever comes first.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from toolkit.cycle.report import CycleReport
+from toolkit.data import Calendar, Clock, ReplayClock
+from toolkit.errors import DataUnavailable, InvalidParameter, ToolkitError
+
+if TYPE_CHECKING:
+    from toolkit.cycle.engine import TradingEngine
+
+log = logging.getLogger(__name__)
+STOP = "STOP"  # name of the file that ends the loop
+LOOK = 1.0  # seconds between looks for it
+MIDNIGHT = pd.Timestamp("1970-01-01", tz="UTC")
+
+
+class Stopped(KeyboardInterrupt):
+    """SIGTERM, delivered where no transaction is open."""
+
+
+def run(engine: TradingEngine, minutes: float, cycles: int | None, until: pd.Timestamp | None,
+        on_cycle: Callable[[CycleReport], object] | None) -> str:  # fmt: skip
+    """Turns the wheel until something ends it, and returns what did.
+
+    A cycle that raises a ToolkitError leaves a row with its status and the loop goes on; `operations.error_streak` of them in
+    a row halt the account and raise the last.
+    """
+    _check(minutes, cycles)
+    engine.standing()
+    stop = engine.folder / STOP
+    ran = failures = 0
+    with terminable():
+        try:
+            while not _over(engine.clock) and (cycles is None or ran < cycles):
+                if until is not None and engine.clock.now() >= until:
+                    return f"it was {until:%Y-%m-%d %H:%M} UTC"
+                report = None
+                try:
+                    report = engine.run_cycle()
+                    failures = 0
+                except ToolkitError as error:
+                    failures += 1
+                    log.warning("cycle failed: %s", error)
+                    engine.failed(error)
+                    if failures >= min(engine.gate.operations.error_streak, 1000):
+                        engine.halt(f"{failures} cycles failed in a row, the last with {type(error).__name__}: {error}")
+                        raise
+                if report is not None and on_cycle is not None:
+                    on_cycle(report)
+                ran += 1
+                if stop.exists():
+                    return _obeyed(stop)
+                if isinstance(engine.clock, ReplayClock):
+                    engine.clock.sleep(60.0 * minutes)
+                elif ran != cycles:
+                    due = _next(engine, minutes, report)
+                    if not _wait(engine.clock, due if until is None else min(due, until), stop.exists):
+                        return _obeyed(stop)
+        except Stopped:
+            return "stopped by SIGTERM"
+        except KeyboardInterrupt:
+            return "stopped by hand"
+    return "all cycles done"
+
+
+def _check(minutes: float, cycles: int | None) -> None:
+    if not (isinstance(minutes, (int, float)) and 0.0 < minutes < math.inf):
+        raise InvalidParameter(f"interval_minutes is {minutes!r}", "use a number above 0")
+    if cycles is not None and not (isinstance(cycles, int) and cycles > 0):
+        raise InvalidParameter(f"cycles is {cycles!r}", "use a whole number of at least 1, or None for no end")
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does; elsewhere than in the main thread it stays what it is."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
+
+
+def _over(clock: Clock) -> bool:
+    return isinstance(clock, ReplayClock) and clock.done
+
+
+def _next(engine: TradingEngine, minutes: float, report: CycleReport | None) -> pd.Timestamp:
+    """When the next cycle is due; a note for the ticks that the last one took."""
+    now, every = engine.clock.now(), pd.Timedelta(minutes=minutes)
+    tick = following(now, every)
+    if report is not None:
+        missed = int(report.total_cycle_time / every.total_seconds())
+        if missed:
+            log.warning("cycle %d took %.1f s: %d ticks were skipped", report.cycle, report.total_cycle_time, missed)
+        if report.idle:
+            return max(tick, following(wake(now, engine.config.calendar, engine.source.delay), every))
+    return tick
+
+
+def following(now: pd.Timestamp, every: pd.Timedelta) -> pd.Timestamp:
+    """The next instant of a grid of `every` since midnight UTC.
+
+    >>> following(pd.Timestamp("2012-03-01 21:22", tz="UTC"), pd.Timedelta("5min"))
+    Timestamp('2012-03-01 21:25:00+0000', tz='UTC')
+    """
+    return MIDNIGHT + (((now - MIDNIGHT) // every) + 1) * every
+
+
+def wake(now: pd.Timestamp, calendar: str, delay: pd.Timedelta) -> pd.Timestamp:
+    """The next instant at which the exchange has something new: just after an open, or a close and the source's delay."""
+    days = Calendar(calendar)
+    try:
+        known = days.last_known(now, delay)
+    except DataUnavailable:  # past the calendar's end: the cycle says so
+        return now
+    close, opens = days.close_instant(known + 1) + delay, [days.open_instant(known + 1), days.open_instant(known + 2)]
+    return min(instant for instant in (close, *opens) if instant > now)
+
+
+def _wait(clock: Clock, due: pd.Timestamp, stopped: Callable[[], bool]) -> bool:
+    """Sleeps until `due`, looking for a stop file each second; False if there is one."""
+    while (left := (due - clock.now()).total_seconds()) > 0.0:
+        if stopped():
+            return False
+        clock.sleep(min(left, LOOK))
+    return not stopped()
+
+
+def _obeyed(stop: object) -> str:
+    stop.unlink(missing_ok=True)  # type: ignore[attr-defined]
+    return "stopped by a STOP file"

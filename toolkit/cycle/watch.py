@@ -1,0 +1,77 @@
+"""What watches over an account: the situation that the gate judges, the falls and rejections that halt it, and who is told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from toolkit.cycle.connected import Venue
+from toolkit.cycle.turn import Turn, situated
+from toolkit.data import Bars, Clock
+from toolkit.execution.brokers import Desk
+from toolkit.execution.checks import Operations
+from toolkit.execution.ledger import Ledger
+from toolkit.execution.situation import Quotes, Situation
+from toolkit.execution.standing import ACTIVE, HALT, Switches
+from toolkit.kernels.account import UNIT
+
+DOUBTFUL = {"SPLIT_SUSPECT", "ANOTHER_SERIES"}  # issues of bars
+
+
+def doubtful(bars: Bars) -> dict[str, str]:
+    """Symbols whose bars may not be what they seem, and why: they are not traded until that is settled."""
+    return {issue.symbol: str(issue) for issue in bars.issues if issue.code in DOUBTFUL}
+
+
+@dataclass
+class Watch:
+    """One account's; `on_halt` is called with the reason when the account halts."""
+
+    ledger: Ledger
+    desk: Desk
+    switches: Switches
+    operations: Operations
+    clock: Clock
+    venue: Venue | None
+    on_halt: Callable[[str], object] | None
+
+    def look(self, seen: Quotes, session: pd.Timestamp, key: str, symbols: Sequence[str]) -> Situation:
+        """What the gate looks at: the account, the switches, the conditions of live trading, the broker's side."""
+        found = situated(self.ledger, self.desk, seen, session, key, symbols)
+        unarmed = None if self.venue is None else self.venue.unarmed(self.ledger, self.clock.now())
+        return replace(found, kill=self.switches.pulled(), unarmed=unarmed)
+
+    def judge(self, outcome: Turn) -> None:
+        """Halts the account after too deep a fall, or too many rejected orders in a row."""
+        most, streak = self.operations.max_drawdown, self.operations.error_streak
+        (peak,) = self.ledger.rows("SELECT coalesce(peak, 0) FROM account")[0]
+        equity = self.desk.account().equity
+        if peak and most < math.inf and not 1.0 - equity * UNIT / peak <= most:
+            self._halt(f"equity ${equity:,.2f} is {1.0 - equity * UNIT / peak:.1%} below its highest", "gate")
+        if outcome.rejected and streak < math.inf:
+            last = self.ledger.rows(
+                "SELECT after FROM order_events WHERE before = 'SENDING' ORDER BY seq DESC LIMIT ?", int(streak)
+            )
+            if len(last) == streak and all(after == "REJECTED" for (after,) in last):
+                self._halt(f"the broker rejected {len(last)} orders in a row", "gate")
+
+    def halt(self, why: str) -> None:
+        """Nothing is sent any more until a person lifts it with `toolkit resume`; tells `on_halt`."""
+        was, _ = self.ledger.standing
+        self._halt(why, "engine")
+        self.told(was)
+
+    def _halt(self, why: str, who: str) -> None:
+        self.ledger.stand(HALT, why, who)
+
+    def told(self, was: str) -> tuple[str, ...]:
+        """The standing in words, if it is not ACTIVE; a halt that is new since it `was` otherwise is told to `on_halt`."""
+        now, why = self.ledger.standing
+        pulled = self.switches.pulled()
+        if now == HALT != was and self.on_halt is not None:
+            self.on_halt(why)
+        said = (f"{now}: {why}; `toolkit resume` lifts it",) if now != ACTIVE else ()
+        return said + ((f"KILL_SWITCH: {pulled}",) if pulled else ())

@@ -1,0 +1,225 @@
+"""A desk in front of a broker: its executions become events of the ledger, once each, and its books are compared with ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from toolkit.data import Bars
+from toolkit.data.clock import Clock
+from toolkit.errors import LedgerError
+from toolkit.execution import folding
+from toolkit.execution.brokers import Broker
+from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, Outlook, Report
+from toolkit.execution.ledger import Ledger
+from toolkit.execution.orders import Account, Event, Fill, Order, Outcome, Position, shares
+from toolkit.execution.schema import UNSURE, WAITING
+from toolkit.execution.standing import HALT
+from toolkit.kernels.account import UNIT
+
+OURS = "tk1-"  # how our order ids begin
+OVERLAP = pd.Timedelta("1D")  # news are asked for again this far back: they come late and out of order
+DRIFT, DRIFTED = 0.01, 3  # fraction of equity, and number of symbols, beyond which books that differ halt
+ENDS = {"CANCELED", "EXPIRED", "REJECTED"}
+
+
+@dataclass
+class BrokerDesk:
+    """The account is the fold of what the broker told; `reconcile` asks for the news, `settle` marks to the bars' closes."""
+
+    ledger: Ledger
+    broker: Broker
+    clock: Clock
+
+    sure = False
+
+    def __post_init__(self) -> None:
+        self._assets: dict[str, Asset | None] = {}
+        self._frozen: dict[str, str] = {}
+        self._outlook = Outlook()
+
+    # --------------------------------------------------------------------------------------------------- the cycle's side
+    def account(self) -> Account:
+        return self.ledger.account()
+
+    def forget(self) -> None:
+        """Nothing is remembered of the account; what may be done with a symbol is asked for once a process."""
+
+    def submit(self, order: Order) -> Answer:
+        return self.broker.submit(order)
+
+    def find(self, order: str) -> Answer | None:
+        report = self.broker.find(order)
+        if report is None:
+            return None
+        return Answer("REJECTED" if report.status == "REJECTED" else "ACCEPTED", report.said, report.broker_id)
+
+    def cancel(self, order: str) -> Answer:
+        return self.broker.cancel(order)
+
+    def outlook(self, symbols: Iterable[str]) -> Outlook:
+        """Assets of the symbols, each asked for once, beside what the last `reconcile` saw."""
+        for symbol in symbols:
+            if symbol not in self._assets:
+                self._assets[symbol] = self.broker.asset(symbol)
+        return replace(self._outlook, assets=dict(self._assets), frozen=dict(self._frozen))
+
+    def settle(self, bars: Bars) -> list[Fill]:
+        """Marks positions to the closes up to the last bar; the fills were booked by `reconcile` and are returned here."""
+        account = self.ledger.account()
+        if account.session is not None and account.session >= bars.index[-1]:
+            return []
+        close, marked = bars.traded[3], []
+        for n, symbol in enumerate(bars.symbols):
+            seen = np.flatnonzero(~np.isnan(close[n]))
+            if len(seen):
+                position, mark = account.positions.get(symbol, Position(symbol)), float(close[n, seen[-1]])
+                marked.append(replace(position, mark=mark, seen=bars.index[seen[-1]]))
+        before = account.session
+        self.ledger.settle(bars.index[-1], [], marked, [])
+        return self._fills_since(before)
+
+    def after(self, bars: Bars) -> Account:
+        """The account as it stands; what the broker has filled since is booked by the next cycle."""
+        return self.ledger.account()
+
+    def _fills_since(self, session: pd.Timestamp | None) -> list[Fill]:
+        since = "" if session is None else pd.Timestamp(session).isoformat()
+        rows = self.ledger.rows(
+            "SELECT id, order_id, session, symbol, qty, price, fee, reason FROM events WHERE kind = 'fill' AND session > ?",
+            since,
+        )
+        return [Fill(i, o or "", pd.Timestamp(s), symbol, q, p, f, r) for i, o, s, symbol, q, p, f, r in rows]
+
+    # -------------------------------------------------------------------------------------------------- the broker's side
+    def reconcile(self) -> list[str]:
+        """Books the broker's news and compares its books with ours; asked again at once, it changes nothing.
+
+        Orders of ours that we never planned, and holdings that differ by more than 1% of equity or in more than three
+        symbols, halt the account; smaller differences freeze their symbols. At most five requests, and one for each asset.
+        """
+        since = self._since()
+        (opened,) = self.ledger.rows("SELECT opened FROM account")[0]
+        told = [a for a in self.broker.activities(since) if opened is None or a.at >= pd.Timestamp(opened)]
+        reports = self.broker.orders(since)
+        self._adopt(reports)
+        self._book(told)
+        self._end(reports)
+        said = self._strangers(reports) + self._drift(self.broker.positions())
+        purse, clock = self.broker.purse(), self.broker.clock()
+        skew = (clock.now - self.clock.now()).total_seconds()
+        self._outlook = Outlook(None, purse.buying_power / UNIT, skew, clock.next_open)
+        if purse.blocked:
+            self._halt(f"the broker has blocked the account: {purse.blocked}")
+            said.append(f"BLOCKED: {purse.blocked}")
+        return said
+
+    def _since(self) -> pd.Timestamp:
+        """From when on news may be unknown: the oldest order that is not over, or the last news, and a day before."""
+        states = (*UNSURE, *WAITING)
+        marks = ",".join("?" * len(states))
+        (open_,) = self.ledger.rows(f"SELECT min(sent) FROM intents WHERE status IN ({marks})", *states)[0]
+        (last,) = self.ledger.rows("SELECT max(session) FROM events WHERE kind <> 'adoption'")[0]
+        instants = [pd.Timestamp(open_)] if open_ else []
+        instants += [pd.Timestamp(last).tz_localize("UTC")] if last else [self.clock.now()]
+        return min(instants) - OVERLAP
+
+    def _adopt(self, reports: list[Report]) -> None:
+        """Orders that we gave up, or were not sure of, and that the broker has after all."""
+        for report in reports:
+            status = self.ledger.status(report.id) if report.id.startswith(OURS) else None
+            if status in {*UNSURE, "ABSENT", "ABANDONED"} and report.status != "REJECTED":
+                name = report.replaced_by or report.broker_id
+                self.ledger.move(report.id, "ACCEPTED", "turned up at the broker", name)
+                if status == "ABANDONED" and report.waits:
+                    self.broker.cancel(report.id)
+
+    def _book(self, told: list[Activity]) -> None:
+        """Each activity that is new becomes an event: position, cash, order and event in one transaction."""
+        for activity in told:
+            if self.ledger.rows("SELECT 1 FROM events WHERE id = ?", f"broker:{activity.id}"):
+                continue
+            order = self._order_of(activity)
+            problem = self._impossible(activity, order)
+            if problem:
+                self._halt(problem)
+                continue
+            event = _event(activity, order[0] if order else None)
+            positions = []
+            if event.symbol and event.qty:
+                held = self.ledger.account().positions.get(event.symbol, Position(event.symbol))
+                positions.append(folding.after(held, event))
+            outcomes = []
+            if order:
+                rest = order[1] - abs(activity.qty)
+                ended = order[2] not in WAITING  # a fill that outran a cancellation: what is left stays cancelled
+                outcomes.append(Outcome(order[0], ("" if ended else "PARTIAL") if rest else "FILLED", rest))
+            self.ledger.book([event], positions, outcomes)
+
+    def _order_of(self, activity: Activity) -> tuple[str, int, str] | None:
+        """Our id of the order that was filled, the micro-shares of it that wait, and its state."""
+        if activity.kind != "fill":
+            return None
+        rows = self.ledger.rows("SELECT id, rest, status FROM intents WHERE broker_id = ?", activity.broker_id)
+        return rows[0] if rows else None
+
+    def _impossible(self, activity: Activity, order: tuple[str, int, str] | None) -> str:
+        if activity.kind != "fill":
+            return ""
+        if not (activity.price is not None and activity.price > 0.0):
+            return f"the broker told of a fill at {activity.price} ({activity.id})"
+        if order and abs(activity.qty) > order[1]:
+            return f"the broker filled {shares(abs(activity.qty))} of {order[0]}, {shares(order[1])} were left"
+        return ""
+
+    def _end(self, reports: list[Report]) -> None:
+        """Orders that ended without being filled whole, once all that was filled of them is booked."""
+        waiting = {o.id: o for o in self.ledger.orders_in(*WAITING)}
+        for report in reports:
+            order = waiting.get(report.id)
+            if order is not None and report.status in ENDS and report.qty - report.filled == order.qty:
+                status = "CANCELED" if report.status == "REJECTED" and report.filled else report.status
+                self.ledger.move(order.id, status, report.said)
+
+    def _strangers(self, reports: list[Report]) -> list[str]:
+        said = []
+        for report in reports:
+            if report.id.startswith(OURS) and self.ledger.status(report.id) is None:
+                self._halt(f"order {report.id} is at the broker, the ledger never planned it: was it restored from a copy?")
+                said.append(f"ORPHAN: {report.side} {shares(report.qty)} {report.symbol} ({report.id})")
+            elif not report.id.startswith(OURS) and report.waits:
+                said.append(f"EXTERNAL: {report.side} {shares(report.qty)} {report.symbol} ({report.said}), left alone")
+        return said
+
+    def _drift(self, holdings: list[Holding]) -> list[str]:
+        account = self.ledger.account()
+        theirs = {h.symbol: h for h in holdings}
+        ours = {s: p.qty for s, p in account.positions.items() if p.qty}
+        self._frozen, value = {}, 0.0
+        for symbol in sorted(theirs.keys() | ours.keys()):
+            there, here = theirs[symbol].qty if symbol in theirs else 0, ours.get(symbol, 0)
+            if there != here:
+                self._frozen[symbol] = f"{shares(there)} at the broker, {shares(here)} in the ledger"
+                price = theirs[symbol].price if symbol in theirs else account.positions[symbol].mark
+                value += abs(there - here) * price / UNIT
+        if self._frozen and (not value <= DRIFT * account.equity or len(self._frozen) > DRIFTED):
+            self._halt(
+                f"holdings differ: {'; '.join(f'{s} {why}' for s, why in self._frozen.items())} (see `toolkit ledger adopt`)"
+            )
+        return [f"DRIFT: {symbol} {why}" for symbol, why in self._frozen.items()]
+
+    def _halt(self, why: str) -> None:
+        self.ledger.stand(HALT, why, "reconciliation")
+
+
+def _event(activity: Activity, order: str | None) -> Event:
+    """An activity of the broker as an event of the ledger, under the session (the exchange's date) on which it happened."""
+    day = activity.at.tz_convert("America/New_York").normalize().tz_localize(None).isoformat()
+    if activity.kind == "fill" and activity.symbol is None:
+        raise LedgerError(f"the broker told of a fill without a symbol ({activity.id})", "look at the account there")
+    reason = "FILLED" if activity.kind == "fill" else ""
+    amounts = activity.qty, activity.cash, activity.fee, activity.price
+    return Event(f"broker:{activity.id}", day, activity.kind, activity.symbol, order, *amounts, 0, reason)

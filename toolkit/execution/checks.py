@@ -1,0 +1,247 @@
+"""The operational limits of the gate: what only a loop can know.  Each check measures one thing and denies what is not within.
+
+Comparisons fail closed: what cannot be compared is denied.  The order of CHECKS is the order in which they are asked; the first
+that denies has the word.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from toolkit.execution.costs import check_fractions, check_numbers
+from toolkit.execution.orders import Order, price_said, shares
+from toolkit.execution.situation import Situation
+from toolkit.execution.standing import HALT, REDUCE_ONLY
+from toolkit.kernels.account import UNIT
+
+FIVE = 5  # conditions of live trading
+
+
+@dataclass(frozen=True)
+class Operations:
+    """Operational limits of a loop; none unless named.  Those marked (R) let pass what only closes.
+
+    max_order_qty: shares; max_net: net exposure as a fraction of equity (R); collar: distance of a limit or stop from the last
+    close, a fraction; bar_jump: last close against the one before, a fraction (R); adv_share: fraction of the median volume of
+    20 bars (R); orders_cycle, orders_day, orders_symbol_day: counts; turnover_day: dollars ordered in a session, a fraction of
+    equity (R); daily_loss: loss of the last session, a fraction (R); max_drawdown: from the highest equity, a fraction (R), and
+    halts; fresh_share: fraction of the universe with a bar of the last session (R); max_pause: seconds to wait for the broker's
+    pace; max_skew: seconds between the clocks; buying_power: fraction of the broker's that an order may take (R);
+    error_streak: cycles that may fail, or orders that may be rejected, in a row before the account halts.
+    """
+
+    max_order_qty: float = math.inf
+    max_net: float = math.inf
+    collar: float = math.inf
+    bar_jump: float = math.inf
+    adv_share: float = math.inf
+    orders_cycle: float = math.inf
+    orders_day: float = math.inf
+    orders_symbol_day: float = math.inf
+    turnover_day: float = math.inf
+    daily_loss: float = math.inf
+    max_drawdown: float = math.inf
+    fresh_share: float = 0.0
+    max_pause: float = 10.0
+    max_skew: float = math.inf
+    buying_power: float = math.inf
+    error_streak: float = math.inf
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        check_fractions(self, 10.0, "max_net", "adv_share", "turnover_day")
+        check_fractions(self, 1.0, "collar", "daily_loss", "max_drawdown")
+
+
+PAPER = Operations(
+    10_000.0, 1.0, 0.05, 0.40, 0.05, 50, 500, 20, 2.0, 0.05, 0.20, 0.9, 10.0, 30.0, 0.98, 5,
+)  # fmt: skip
+LIVE = Operations(
+    1_000.0, 1.0, 0.03, 0.40, 0.01, 50, 50, 4, 0.5, 0.02, 0.10, 0.9, 10.0, 30.0, 0.98, 3,
+)  # fmt: skip
+
+
+class Asked(NamedTuple):
+    """One order before the gate: micro-shares that open or add, those already planned of this cycle, net exposure before."""
+
+    order: Order
+    opening: int
+    planned: int  # orders of this cycle that passed before it
+    committed: float  # dollars that they take
+    net: float  # micro-dollars, positions and the orders that passed before
+    oldest: int  # sessions that the last traded bar may lie back
+
+
+class Denial(NamedTuple):
+    """Why an order does not pass."""
+
+    code: str
+    measured: str
+    limit: str
+
+
+Check = Callable[[Asked, Situation, Operations], Denial | None]
+
+
+def _switch(asked: Asked, s: Situation, o: Operations) -> Denial | None:
+    return Denial("KILL_SWITCH", s.kill, "no switch pulled") if s.kill else None
+
+
+def _stands(asked: Asked, s: Situation, o: Operations) -> Denial | None:
+    if s.standing == HALT or (s.standing == REDUCE_ONLY and asked.opening):
+        return Denial(s.standing, s.why, "ACTIVE")
+    return None
+
+
+def _armed(asked: Asked, s: Situation, o: Operations) -> Denial | None:
+    if not s.unarmed:
+        return None
+    return Denial(
+        "LIVE_NOT_ARMED", f"{FIVE - len(s.unarmed)} of {FIVE} conditions; missing: {', '.join(s.unarmed)}", f"all {FIVE}"
+    )
+
+
+def _clock(asked: Asked, s: Situation, o: Operations) -> Denial | None:
+    if s.clash:
+        return Denial("MARKET_CLOSED", s.clash, "a broker and a calendar that agree")
+    if not abs(s.skew) <= o.max_skew:
+        return Denial("CLOCK_SKEW", f"{s.skew:.1f} s", f"{o.max_skew:g} s (operations.max_skew)")
+    return None
+
+
+def _frozen(asked: Asked, s: Situation, o: Operations) -> Denial | None:
+    why = s.quotes.suspect.get(asked.order.symbol)
+    return Denial("SYMBOL_FROZEN", why, "a symbol without open questions") if why else None
+
+
+def _repeated(asked: Asked, s: Situation, o: Operations) -> Denial | None:
+    order = asked.order
+    for other in (*s.today.unsure, *s.account.waiting):
+        if other.symbol != order.symbol or other.id == order.id:
+            continue
+        doubt = other in s.today.unsure
+        if other.side != order.side:
+            return Denial("SELF_CROSS", f"{other.side} {shares(other.qty)} waits ({other.id})", "no open order against it")
+        if doubt or other.kind == order.kind == "market":
+            return Denial("DUPLICATE", f"{other.id} {'of unknown fate' if doubt else 'waits'}", "one order a side")
+    sent = s.today.sent.get((order.symbol, order.side), 0)
+    if not sent + order.qty <= max(order.wanted, order.qty):
+        return Denial("PARENT_EXCEEDED", f"{shares(sent + order.qty)} shares", f"{shares(order.wanted)} decided")
+    return None
+
+
+def _asset(asked: Asked, s: Situation, o: Operations) -> Denial | None:
+    if s.assets is None:
+        return None
+    asset, order = s.assets.get(asked.order.symbol), asked.order
+    if asset is None:
+        return Denial("ASSET_UNKNOWN", "not known to the broker", "an asset of the broker")
+    if not asset.tradable:
+        return Denial("ASSET_NOT_TRADABLE", "not tradable", "tradable")
+    if order.qty % UNIT and not asset.fractionable:
+        return Denial("ASSET_NOT_FRACTIONABLE", f"{shares(order.qty)} shares", "whole shares")
+    if order.side == "sell" and asked.opening and not asset.shortable:
+        return Denial("ASSET_NOT_SHORTABLE", f"{shares(asked.opening)} shares short", "what is held")
+    return None
+
+
+def _size(asked: Asked, s: Situation, o: Operations) -> Denial | None:
+    order = asked.order
+    if not order.qty / UNIT <= o.max_order_qty and asked.opening:
+        return Denial("MAX_ORDER_QTY", f"{shares(order.qty)} shares", f"{o.max_order_qty:,.0f} (operations.max_order_qty)")
+    volume = s.quotes.volumes.get(order.symbol, 0.0)
+    if asked.opening and not asked.opening / UNIT <= o.adv_share * volume and o.adv_share < math.inf:
+        measured = f"{shares(asked.opening)} shares of {volume:,.0f}"
+        return Denial("ADV_SHARE", measured, f"{o.adv_share:.2%} (operations.adv_share)")
+    return None
+
+
+def _price(asked: Asked, s: Situation, o: Operations) -> Denial | None:
+    order = asked.order
+    jump = s.quotes.jumps.get(order.symbol, 1.0)
+    if asked.opening and not 1.0 / (1.0 + o.bar_jump) <= jump <= 1.0 + o.bar_jump:
+        return Denial("BAR_JUMP", f"{jump:.2f}:1 in one bar", f"{o.bar_jump:.0%} (operations.bar_jump)")
+    if order.kind != "market" and not abs(order.level / order.reference - 1.0) <= o.collar:
+        moved = order.level / order.reference - 1.0
+        away = f"{order.kind} {price_said(order.level)} is {moved:+.1%} of {price_said(order.reference)}"
+        return Denial("PRICE_COLLAR", away, f"{o.collar:.1%} (operations.collar)")
+    return None
+
+
+def _counts(asked: Asked, s: Situation, o: Operations) -> Denial | None:
+    symbol, today = asked.order.symbol, s.today
+    for code, number, most, name in (
+        ("MAX_ORDERS_CYCLE", asked.planned + 1, o.orders_cycle, "orders_cycle"),
+        ("MAX_ORDERS_DAY", today.orders + asked.planned + 1, o.orders_day, "orders_day"),
+        ("MAX_ORDERS_SYMBOL_DAY", today.by_symbol.get(symbol, 0) + 1, o.orders_symbol_day, "orders_symbol_day"),
+    ):
+        if not number <= most:
+            return Denial(code, f"order {number}", f"{most:g} (operations.{name})")
+    if not s.pause <= o.max_pause:
+        return Denial("ORDER_RATE", f"{s.pause:.1f} s to wait", f"{o.max_pause:g} s (operations.max_pause)")
+    return None
+
+
+def _losses(asked: Asked, s: Situation, o: Operations) -> Denial | None:
+    if not asked.opening:
+        return None
+    equity = s.account.equity * UNIT
+    lost, fell = 1.0 - equity / s.day_equity if s.day_equity else 0.0, drawdown(s)
+    if not fell <= o.max_drawdown:
+        return Denial("MAX_DRAWDOWN", f"{fell:.2%} below the highest equity", f"{o.max_drawdown:.2%} (operations.max_drawdown)")
+    if not lost <= o.daily_loss:
+        return Denial("DAILY_LOSS", f"{lost:.2%} since the session before", f"{o.daily_loss:.2%} (operations.daily_loss)")
+    return None
+
+
+def _stale(asked: Asked, s: Situation, o: Operations) -> Denial | None:
+    age = s.quotes.ages.get(asked.order.symbol)
+    if age is not None and age <= asked.oldest:
+        return None
+    measured = "no bar at all" if age is None else f"last bar {age} sessions ago"
+    return Denial("STALE_DATA", measured, f"{asked.oldest} (risk.max_stale_sessions)")
+
+
+def _market(asked: Asked, s: Situation, o: Operations) -> Denial | None:
+    if asked.opening and not s.quotes.fresh >= o.fresh_share:
+        return Denial("UNIVERSE_PARTIAL", f"{s.quotes.fresh:.0%} fresh", f"{o.fresh_share:.0%} (operations.fresh_share)")
+    return None
+
+
+def _totals(asked: Asked, s: Situation, o: Operations) -> Denial | None:
+    if not asked.opening:
+        return None
+    order, equity, notional = asked.order, s.account.equity, asked.order.notional
+    if not equity > 0.0:
+        return Denial("NOT_FINITE", f"equity ${equity:,.2f}", "an equity above 0")
+    turnover = s.today.turnover + asked.committed + notional
+    if not turnover <= o.turnover_day * equity:
+        return Denial("MAX_TURNOVER_DAY", f"{turnover / equity:.2%}", f"{o.turnover_day:.2%} (operations.turnover_day)")
+    net = asked.net / UNIT + (1 if order.side == "buy" else -1) * asked.opening * order.reference / UNIT
+    if not abs(net) <= o.max_net * equity + 0.01:  # a cent for rounding: the step has clipped to the same sum
+        return Denial("MAX_NET", f"{net / equity:.2%}", f"{o.max_net:.2%} (operations.max_net)")
+    if o.buying_power < math.inf and not asked.committed + notional <= o.buying_power * s.buying_power:
+        most = f"${o.buying_power * s.buying_power:,.2f} (operations.buying_power)"
+        return Denial("BUYING_POWER", f"${asked.committed + notional:,.2f}", most)
+    return None
+
+
+CHECKS: tuple[Check, ...] = (
+    _switch, _stands, _armed, _clock, _frozen, _repeated, _asset, _price, _size, _counts, _losses, _stale, _market, _totals,
+)  # fmt: skip
+
+
+def denial(asked: Asked, situation: Situation, operations: Operations) -> Denial | None:
+    """The first check that denies, None if all pass."""
+    for check in CHECKS:
+        if (found := check(asked, situation, operations)) is not None:
+            return found
+    return None
+
+
+def drawdown(situation: Situation) -> float:
+    """Fraction by which the equity lies below its highest; 0 where there was none."""
+    return 1.0 - situation.account.equity * UNIT / situation.peak if situation.peak else 0.0

@@ -1,0 +1,39 @@
+"""What one event does to a position."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from toolkit.execution.orders import Event, Position
+
+
+def after(position: Position, event: Event) -> Position:
+    """The position after a fill, split or adoption; the average price moves only where something is added.
+
+    A split keeps what the position cost, so its average price and best price move against the shares.
+    """
+    qty = position.qty + event.qty
+    if event.kind == "split":
+        ratio = qty / position.qty if position.qty else 1.0
+        return replace(position, qty=qty, entry=position.entry / ratio, mark=position.mark / ratio, peak=position.peak / ratio)
+    if event.kind not in {"fill", "adoption"} or not event.qty or event.price is None:
+        return replace(position, qty=qty)
+    mark = event.price if math.isnan(position.mark) else position.mark
+    return replace(position, qty=qty, entry=_entry(position, event.qty, event.price), peak=_peak(position, qty), mark=mark)
+
+
+def _entry(position: Position, moved: int, price: float) -> float:
+    qty = position.qty + moved
+    if qty == 0:
+        return math.nan
+    if position.qty == 0 or (qty > 0) != (position.qty > 0):  # opened, or turned around
+        return price
+    if abs(qty) > abs(position.qty):
+        return (position.qty * position.entry + moved * price) / qty
+    return position.entry
+
+
+def _peak(position: Position, qty: int) -> float:
+    turned = position.qty == 0 or (qty > 0) != (position.qty > 0)
+    return math.nan if qty == 0 or turned else position.peak

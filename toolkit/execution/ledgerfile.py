@@ -1,0 +1,90 @@
+"""The file of a ledger: opened for one writer or for readers, made where there is none, brought forward, copied, checked."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from toolkit.errors import LedgerError, LedgerMismatch
+from toolkit.execution import schema
+
+
+def connect(path: Path, read_only: bool) -> sqlite3.Connection:
+    """A connection with the ledger's settings; LedgerError if the file is none."""
+    mode = "ro" if read_only else "rwc"
+    db = None
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=5.0)
+        db.execute("PRAGMA foreign_keys = ON")
+        if not read_only:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+        db.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.Error as error:
+        if db is not None:
+            db.close()
+        raise LedgerError(f"{path} cannot be opened as a ledger ({error})", "restore a copy, or move it away") from None
+    return db
+
+
+def take_over(path: Path, account: str, mode: str, start: int, at: str) -> tuple[sqlite3.Connection, int]:
+    """A writer's connection and its epoch, which fences off every earlier writer.
+
+    `start`: micro-dollars of a new account, made `at`. Raises LedgerMismatch for another account or mode, LedgerError for a
+    file that cannot be read or written.
+    """
+    db = connect(path, read_only=False)
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            _create(db, account, mode, start, at)
+        found = _owner(db)
+        while found[:2] == (account, mode) and found[2] in schema.UPGRADES:
+            for statement in schema.UPGRADES[found[2]].split(";"):
+                db.execute(statement)
+            found = _owner(db)
+        if found != (account, mode, schema.VERSION):
+            theirs, ours = (f"account {n!r}, mode {m!r}, version {v}" for n, m, v in (found, (account, mode, schema.VERSION)))
+            raise LedgerMismatch(f"{path} is of {theirs}, asked for {ours}", "name the matching account, or another folder")
+        db.execute("UPDATE account SET epoch = epoch + 1")
+        (epoch,) = db.execute("SELECT epoch FROM account").fetchone()
+        db.execute("COMMIT")
+    except sqlite3.Error as error:
+        db.close()
+        raise LedgerError(f"{path} cannot be read as a ledger ({error})", "restore a copy, or move it away") from None
+    except BaseException:
+        db.close()
+        raise
+    return db, epoch
+
+
+def _create(db: sqlite3.Connection, account: str, mode: str, start: int, at: str) -> None:
+    for statement in schema.SCHEMA.split(";"):
+        db.execute(statement)
+    db.execute(
+        "INSERT INTO account(name, mode, version, epoch, cash, peak, opened) VALUES (?,?,?,0,?,?,?)",
+        (account, mode, schema.VERSION, start, start, at),
+    )
+    db.execute("INSERT INTO events(id, session, kind, qty, cash, fee) VALUES ('transfer:0','','transfer',0,?,0)", (start,))
+
+
+def _owner(db: sqlite3.Connection) -> tuple[str, str, int]:
+    return db.execute("SELECT name, mode, version FROM account").fetchone()
+
+
+def damage(db: sqlite3.Connection) -> list[str]:
+    """What SQLite finds wrong with the file itself; empty if it is whole."""
+    return [line for (line,) in db.execute("PRAGMA integrity_check") if line != "ok"]
+
+
+def copied(db: sqlite3.Connection, path: Path) -> Path:
+    """A whole, consistent copy as one file, taken while the ledger is in use; LedgerError if it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path)) as target:
+            db.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")
+    except (OSError, sqlite3.Error) as error:
+        raise LedgerError(f"{path} cannot be written ({error})", "choose another folder") from error
+    return path

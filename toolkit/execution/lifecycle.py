@@ -1,0 +1,114 @@
+"""An order's way to the broker and back, so that no kill, lost reply or restart makes it two, or none.
+
+                 gate denies            asked for too late, or denied before sending
+          "" ---> DENIED        PLANNED ----------------------------------------> ABANDONED <--.
+           |                       |                                                  |        |
+           '--> CUT                | TX2: written before the first byte               | turns  | too late
+           |                       v                 no answer                        | up     | to send
+           '-------> PLANNED    SENDING ----------------------> UNKNOWN               |        |
+                                   |  \\                        /   |   \\  not found    v        |
+                            answer |   '-> REJECTED <---------'    |    '---------> ACCEPTED   |
+                                   v                         found |    3 looks, 10 s          |
+                                ACCEPTED <-------------------------'      '-> ABSENT ----------'
+                                 |    |                                         |
+                         PARTIAL |    '--> FILLED, CUT, CANCELED, EXPIRED       '--> SENDING, with the same id
+                                 '-------> FILLED, ...          a late fill may follow a cancellation
+
+The plan of a whole cycle is one transaction (TX1); each step of an order is one (TX2 before sending, TX3 after), and so is
+whatever a settlement or a broker's news changes (TX4).  A cycle is done (TX5) when no order of it is PLANNED, SENDING, UNKNOWN
+or ABSENT.  What is UNKNOWN is looked up by its id, never sent again blindly.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from toolkit.data.clock import Clock
+from toolkit.data.interrupts import deferred_interrupts
+from toolkit.execution.brokers import Desk
+from toolkit.execution.gate import Gate, Verdict
+from toolkit.execution.ledger import Ledger
+from toolkit.execution.orders import Order
+from toolkit.execution.schema import UNSENT, UNSURE
+from toolkit.execution.situation import Situation
+
+log = logging.getLogger(__name__)
+LOOKS = 3  # at least, until an order that is not found is absent,
+PATIENCE = pd.Timedelta("10s")  # and this long after it was sent
+LATE = "its open had passed before it was sent"
+
+
+def send(order: Order, ledger: Ledger, desk: Desk) -> str:
+    """Hands one order in and returns its next state; each step is in the ledger before the next is taken."""
+    with deferred_interrupts():
+        ledger.move(order.id, "SENDING")
+        try:
+            answer = desk.submit(order)
+        except Exception as error:  # whatever went wrong, the order may have arrived
+            log.warning("no answer to order %s (%s)", order.id, type(error).__name__)
+            ledger.move(order.id, "UNKNOWN", type(error).__name__)
+            return "UNKNOWN"
+        ledger.move(order.id, answer.status, answer.detail, answer.broker_id)
+        return answer.status
+
+
+def resolve(ledger: Ledger, desk: Desk, clock: Clock) -> None:
+    """Looks up each order whose fate is unknown; those given up are looked up for a day, should they turn up."""
+    for order in ledger.orders_in(*UNSURE):
+        found = desk.find(order.id)
+        if found is not None:
+            ledger.move(order.id, found.status, f"found by its id {found.detail}".strip(), found.broker_id)
+        elif desk.sure or _gone(ledger, order.id, clock.now()):
+            ledger.move(order.id, "ABSENT", "not at the broker")
+        else:
+            ledger.move(order.id, "UNKNOWN", "not found yet")
+            ledger.looked(order.id)
+
+
+def _gone(ledger: Ledger, order: str, now: pd.Timestamp) -> bool:
+    looks, sent = ledger.rows("SELECT looks, sent FROM intents WHERE id = ?", order)[0]
+    return looks + 1 >= LOOKS and (sent is None or now - pd.Timestamp(sent) >= PATIENCE)
+
+
+def close_others(ledger: Ledger, key: str) -> None:
+    """Closes cycles other than `key` that a kill left open: what never arrived at the broker has missed its open."""
+    for cycle in ledger.open_cycles():
+        if cycle != key:
+            for order in ledger.orders_in(*UNSENT, cycle=cycle):
+                ledger.move(order.id, "ABANDONED", LATE)
+            if not ledger.is_open(cycle):
+                ledger.close_cycle(cycle)
+
+
+def send_planned(ledger: Ledger, desk: Desk, gate: Gate, key: str, look: Callable[[Sequence[str]], Situation], clock: Clock
+                 ) -> tuple[tuple[Order, ...], tuple[Verdict, ...], tuple[Order, ...]]:  # fmt: skip
+    """Passes what is planned through the gate once more and hands it in: orders sent, denials, rejected orders."""
+    sent: list[Order] = []
+    denials: list[Verdict] = []
+    rejected: list[Order] = []
+    planned = ledger.orders_in(*UNSENT, cycle=key)
+    for i, order in enumerate(planned):
+        situation = look([order.symbol])
+        if 0.0 < situation.pause <= gate.operations.max_pause:
+            clock.sleep(situation.pause)
+            situation = look([order.symbol])
+        verdict = gate.review([order], situation, planned[i + 1 :])[0]
+        if not verdict.passed:
+            ledger.judged(order.id, verdict.code, verdict.measured, verdict.limit)
+            ledger.move(order.id, "ABANDONED", str(verdict))
+            denials.append(verdict)
+        else:
+            (rejected if send(order, ledger, desk) == "REJECTED" else sent).append(order)
+    return tuple(sent), tuple(denials), tuple(rejected)
+
+
+def cancel(orders: Sequence[str], desk: Desk) -> None:
+    """Asks for the end of orders that a plan has replaced; a fill that comes first is booked all the same."""
+    for order in orders:
+        try:
+            desk.cancel(order)
+        except Exception as error:
+            log.warning("no answer to the cancellation of %s (%s)", order, type(error).__name__)
