@@ -22,7 +22,7 @@ def main(folder: str, seed: str) -> None:
             known = bars.until(session)
             scores = strategy(known)
             turn(known, last_row(scores), last_row(sizing(scores, known)), key=str(session),
-                 broker=PaperBroker(ledger, RULES), ledger=ledger, gate=Gate(LIMITS, RULES))  # fmt: skip
+                 desk=PaperBroker(ledger, RULES), ledger=ledger, gate=Gate(LIMITS, RULES))  # fmt: skip
             print(session, flush=True)
 
 
