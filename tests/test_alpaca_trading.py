@@ -241,6 +241,75 @@ def test_a_share_of_the_volume_is_the_most_that_fills(bundled):
     assert order.filled == int(traded(bundled, "AAPL", "2012-03-02", "volume") * 1e-6) * UNIT > 0
 
 
+def test_the_volume_of_each_session_is_its_own(bundled):
+    exchange = Exchange(bundled, 1e9)
+    exchange.turn(EVENING)
+    exchange.volume_share = 1e-6
+    order = exchange.submit(Ticket("AAPL", BUY, 1000 * UNIT, tif="gtc"))
+    exchange.turn(at("2012-03-05 10:00"))
+    volumes = [traded(bundled, "AAPL", day, "volume") for day in ("2012-03-02", "2012-03-05")]
+    assert order.filled == sum(int(volume * 1e-6) for volume in volumes) * UNIT
+
+
+def holding(bars: Bars, shares: int = 10, **options) -> Exchange:
+    """An exchange on the morning after it bought shares of IBM."""
+    exchange = Exchange(bars, **options)
+    exchange.turn(EVENING)
+    exchange.submit(Ticket("IBM", BUY, shares * UNIT))
+    exchange.turn(MORNING)
+    return exchange
+
+
+def test_what_reduces_a_position_comes_first(bundled):
+    exchange = holding(bundled)
+    tickets = Ticket("AAPL", BUY, UNIT), Ticket("IBM", BUY, UNIT), Ticket("IBM", SELL, 2 * UNIT), Ticket("IBM", SELL, 3 * UNIT)
+    for ticket in tickets:
+        exchange.submit(ticket)
+    exchange.turn(at("2012-03-05 10:00"))
+    assert [one.qty // UNIT for one in exchange.account.activities] == [10, -2, -3, 1, 1]
+
+
+def test_what_was_paid_for_a_position_is_an_average_that_sales_leave_alone(bundled):
+    exchange = holding(bundled, 10)
+    for session, side, shares in (("03-05", BUY, 30), ("03-06", SELL, 5), ("03-07", SELL, 35)):
+        exchange.submit(Ticket("IBM", side, shares * UNIT))
+        exchange.turn(at(f"2012-{session} 10:00"))
+        if shares < 35:
+            first, second = (traded(bundled, "IBM", f"2012-{day}", "open") for day in ("03-02", "03-05"))
+            assert exchange.account.entry["IBM"] == pytest.approx((10 * first + 30 * second) / 40, rel=1e-15)
+    assert exchange.account.shares == exchange.account.entry == {}
+
+
+def test_shares_are_sold_once_and_not_short(bundled):
+    exchange = holding(bundled)
+    exchange.submit(Ticket("IBM", SELL, 6 * UNIT))
+    with pytest.raises(Refusal, match=r"requested: 5, available: 4"):
+        exchange.submit(Ticket("IBM", SELL, 5 * UNIT))
+    exchange.short = True
+    order = exchange.submit(Ticket("IBM", SELL, 5 * UNIT))
+    exchange.short = False
+    exchange.turn(at("2012-03-05 10:00"))
+    assert (order.status, order.filled) == ("expired", 4 * UNIT) and "IBM" not in exchange.account.shares
+
+
+def test_slippage_never_goes_beyond_a_limit(bundled):
+    start, low = (traded(bundled, "IBM", "2012-03-05", field) for field in ("open", "low"))
+    exchange, limit = holding(bundled, slippage_bps=100.0), round((start + low) / 2, 2)
+    order = exchange.submit(Ticket("IBM", BUY, UNIT, "limit", "day", limit=limit))
+    exchange.turn(at("2012-03-05 17:00"))
+    assert exchange.account.activities[-1].price == limit and order.worth == limit * UNIT
+
+
+def test_a_replacement_that_is_refused_leaves_the_order(bundled):
+    exchange = holding(bundled)
+    order = exchange.submit(Ticket("IBM", SELL, UNIT))
+    with pytest.raises(Refusal):
+        exchange.replace(order, {"qty": 11 * UNIT})
+    assert (order.status, order.replaced_by, exchange.waiting()) == ("new", None, [order])
+    exchange.turn(at("2012-03-05 10:00"))
+    assert order.status == "filled"
+
+
 # --- money
 
 

@@ -1,28 +1,179 @@
-"""Whether a ledger holds together: the account is the fold of its events, and orders moved only where they may."""
+"""Whether a ledger holds together: the account is the fold of its events, and everything else follows from what is written.
+
+Each check asks one question of the tables and answers with sentences; none of them believes a column that another one can
+tell.  What is not written cannot be asked: an order that waits through a split changes its number of shares without an event,
+so such a change is taken for a split where the price has moved against it, and for an error where it has not.
+"""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import pandas as pd
+
+from toolkit.execution import folding
 from toolkit.execution.ledger import Ledger
-from toolkit.execution.schema import NEXT
+from toolkit.execution.orders import Account, Event, Position, shares
+from toolkit.execution.schema import NEXT, TABLES, UNSENT, UNSURE, nan
+
+WHOLE = {"ACCEPTED", "PARTIAL", "FILLED"}  # what is not filled of these waits still; of others it may have been cut
+MOVED = 1.4  # the most that a price moves, up or down, between the order and its fill without a split
+
+
+class Book(NamedTuple):
+    """A ledger at one instant."""
+
+    tables: dict[str, pd.DataFrame]  # by name, in the order in which they were written
+    account: Account
+    standing: str
+
+
+@contextmanager
+def snapshot(ledger: Ledger) -> Iterator[Ledger]:
+    """The ledger as it is at this instant, whatever another process writes meanwhile; for a ledger that is not in use here."""
+    ledger.rows("BEGIN")
+    try:
+        yield ledger
+    finally:
+        ledger.rows("ROLLBACK")
 
 
 def verify(ledger: Ledger) -> list[str]:
     """What does not hold together, as sentences; an empty list is a sound ledger."""
-    wrong = ledger.damage()
-    events, account = ledger.frame("events"), ledger.account()
-    if account.cash != (folded := int(events["cash"].sum())):
-        wrong.append(f"cash is {account.cash} micro-dollars, its events sum to {folded}")
-    shares = events.groupby("symbol")["qty"].sum().to_dict()
-    held = {symbol: p.qty for symbol, p in account.positions.items()}
-    for symbol in sorted(shares.keys() | held.keys()):
-        if shares.get(symbol, 0) != held.get(symbol, 0):
-            wrong.append(f"{symbol}: {held.get(symbol, 0)} micro-shares held, events sum to {shares.get(symbol, 0)}")
+    with snapshot(ledger):
+        wrong = ledger.damage()
+        wrong += [f"{table}: row {row} refers to no {parent}" for table, row, parent, _ in _lost(ledger)]
+        book = Book({name: ledger.frame(name) for name in TABLES}, ledger.account(), ledger.standing[0])
+    return wrong + [sentence for check in CHECKS for sentence in check(book)]
+
+
+def _lost(ledger: Ledger) -> list[tuple]:
+    return ledger.rows("PRAGMA foreign_key_check")
+
+
+def _cash(book: Book) -> Iterator[str]:
+    if book.account.cash != (folded := int(book.tables["events"]["cash"].sum())):
+        yield f"cash is {book.account.cash} micro-dollars, its events sum to {folded}"
+
+
+def _positions(book: Book) -> Iterator[str]:
+    held, folded = book.account.positions, positions_of(book.tables["events"])
+    for symbol in sorted(held.keys() | folded.keys()):
+        ours, theirs = held.get(symbol, Position(symbol)), folded.get(symbol, Position(symbol))
+        if ours.qty != theirs.qty:
+            yield f"{symbol}: {ours.qty} micro-shares held, events sum to {theirs.qty}"
+
+
+def positions_of(events: pd.DataFrame) -> dict[str, Position]:
+    """The positions that the events make, one after the other, by symbol."""
+    folded: dict[str, Position] = {}
+    for row in events.itertuples(index=False):
+        if isinstance(row.symbol, str) and row.qty:
+            event = Event(row.id, row.session, row.kind, row.symbol, None, row.qty, row.cash, row.fee, row.price)
+            folded[row.symbol] = folding.after(folded.get(row.symbol, Position(row.symbol)), event)
+    return folded
+
+
+def _fills(book: Book) -> Iterator[str]:
+    """A fill belongs to an order of its symbol and side, and costs what its price says."""
+    orders = book.tables["intents"].set_index("id")
+    fills = book.tables["events"].query("kind == 'fill'")
+    for f in fills.itertuples(index=False):
+        if isinstance(f.order_id, str) and f.order_id in orders.index:
+            symbol, side = orders.loc[f.order_id, ["symbol", "side"]]
+            if (symbol, side) != (f.symbol, "buy" if f.qty > 0 else "sell"):
+                yield f"{f.id} moved {shares(f.qty)} {f.symbol}, its order is to {side} {symbol}"
+        if not abs(f.cash + f.fee + f.qty * nan(f.price)) <= 1.0 + 1e-9 * abs(f.cash):
+            yield f"{f.id} moved {f.cash} micro-dollars, {shares(f.qty)} at {f.price} and a fee of {f.fee} make another sum"
+
+
+def _filled(book: Book) -> Iterator[str]:
+    """What was filled of an order and what waits of it make the order."""
+    fills = book.tables["events"].query("kind == 'fill'").groupby("order_id").agg(qty=("qty", "sum"), price=("price", "last"))
+    marks = {symbol: p.mark for symbol, p in book.account.positions.items()}
+    for o in book.tables["intents"].itertuples(index=False):
+        filled = abs(int(fills["qty"].get(o.id, 0)))
+        price = float(fills["price"].get(o.id, marks.get(o.symbol, math.nan)))
+        more = filled + o.rest > o.qty
+        if more or (o.status in WHOLE and filled + o.rest < o.qty):
+            grown = (filled + o.rest) / o.qty * price / o.reference  # about 1 where a split came between
+            if not ((grown <= MOVED if more else True) and (grown >= 1.0 / MOVED if o.status in WHOLE else True)):
+                yield (
+                    f"order {o.id} is {o.status}: {shares(filled)} filled and {shares(o.rest)} that wait"
+                    f" are not the {shares(o.qty)} ordered"
+                )
+        if o.status == "FILLED" and (o.rest or not filled):
+            yield f"order {o.id} is FILLED, {shares(filled)} were and {shares(o.rest)} wait"
+
+
+def _moves(book: Book) -> Iterator[str]:
+    """Orders went from state to state only where they may, and are where their last step led."""
     state: dict[str, str] = {}
-    for order, before, after in ledger.frame("order_events")[["id", "before", "after"]].itertuples(index=False):
+    for order, before, after in book.tables["order_events"][["id", "before", "after"]].itertuples(index=False):
         if state.get(order, "") != before or after not in NEXT.get(before, ()):
-            wrong.append(f"order {order} went from {before!r} to {after!r}")
+            yield f"order {order} went from {before!r} to {after!r}"
         state[order] = after
-    for order, status in ledger.frame("intents")[["id", "status"]].itertuples(index=False):
+    for order, status in book.tables["intents"][["id", "status"]].itertuples(index=False):
         if state.get(order) != status:
-            wrong.append(f"order {order} is {status}, its events end at {state.get(order)}")
-    return wrong
+            yield f"order {order} is {status}, its events end at {state.get(order)}"
+
+
+def _verdicts(book: Book) -> Iterator[str]:
+    """Each order that was planned or denied was judged once when it was planned, and that is what the verdict says.
+
+    Orders of ledgers that kept no verdicts yet have steps without an instant: they are not asked.
+    """
+    first = book.tables["order_events"].drop_duplicates("id").query("at != '' and after != 'CUT'")
+    judged = book.tables["verdicts"].query("stage == 'plan'")
+    counts, codes = Counter(judged["id"]), dict(zip(judged["id"], judged["code"], strict=True))
+    for order, after in first[["id", "after"]].itertuples(index=False):
+        if counts[order] != 1:
+            yield f"order {order} has {counts[order]} verdicts of its plan"
+        elif (after == "DENIED") != bool(codes[order]):
+            yield f"order {order} is {after} by its plan, the verdict says {codes[order] or 'that it may pass'}"
+
+
+def _cycles(book: Book) -> Iterator[str]:
+    """A cycle that is done has no order that is neither at the broker nor given up."""
+    done = set(book.tables["cycles"].query("status == 'done'")["key"])
+    for order, cycle, status in book.tables["intents"][["id", "cycle", "status"]].itertuples(index=False):
+        if cycle in done and status in (*UNSENT, *UNSURE):
+            yield f"cycle {cycle} is done, its order {order} is {status}"
+
+
+def _identities(book: Book) -> Iterator[str]:
+    """What may be there once is there once: names of events, orders, of orders at the broker, and one order a decision."""
+    intents = book.tables["intents"]
+    decisions = intents["cycle"] + " " + intents["side"] + " " + intents["symbol"]
+    named = {
+        "event": book.tables["events"]["id"], "order": intents["id"], "broker's order": intents["broker_id"].dropna(),
+        "decision": decisions,
+    }  # fmt: skip
+    for what, names in named.items():
+        for name in names[names.duplicated()].unique():
+            yield f"{what} {name} is there more than once"
+
+
+def _arrived(book: Book) -> Iterator[str]:
+    """The paper broker has only what was sent."""
+    steps = book.tables["order_events"]
+    sent = set(steps[steps["after"].isin(["SENDING", "ACCEPTED"])]["id"])
+    for order in book.tables["arrived"]["id"]:
+        if order not in sent:
+            yield f"the paper broker has order {order}, which was never sent"
+
+
+def _standing(book: Book) -> Iterator[str]:
+    """The account stands where the last change of its standing led."""
+    last = book.tables["standings"]["after"]
+    if len(last) and last.iloc[-1] != book.standing:
+        yield f"the account is {book.standing}, its last change was to {last.iloc[-1]}"
+
+
+CHECKS: tuple[Callable[[Book], Iterator[str]], ...] = (
+    _cash, _positions, _fills, _filled, _moves, _verdicts, _cycles, _identities, _arrived, _standing,
+)  # fmt: skip

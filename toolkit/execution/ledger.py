@@ -28,6 +28,7 @@ from toolkit.kernels.account import UNIT
 
 log = logging.getLogger(__name__)
 _OPEN: WeakValueDictionary[Path, Ledger] = WeakValueDictionary()  # writers of this process: a cell run again takes over
+_INHERITED: dict[Path, sqlite3.Connection] = {}  # of the process that we were forked from
 
 
 class Ledger:
@@ -48,6 +49,8 @@ class Ledger:
         another account or mode, LedgerError if it cannot be created or read.
         """
         path, start = folder.resolve() / "ledger.sqlite", micro_cash(cash)
+        if path in _INHERITED:
+            raise LedgerLocked(f"{path} was open when this process was forked", "open it in a process that was started anew")
         if (earlier := _OPEN.get(path)) is not None:
             log.warning("%s was open in this process already: the earlier one is closed", path)
             earlier.close()
@@ -100,6 +103,17 @@ class Ledger:
             if _OPEN.get(self.path) is self:
                 del _OPEN[self.path]
 
+    def _disown(self) -> None:
+        """In a forked child: lets go of the lock, which would outlive its owner, and never touches the connection again.
+
+        SQLite must not even close in a child what its parent opened: https://sqlite.org/howtocorrupt.html, section 2.6.
+        """
+        if not self._closed:
+            _INHERITED[self.path] = self._connection
+            if self._release is not None:
+                self._release()
+            self._lock, self._closed = None, True
+
     @property
     def _db(self) -> sqlite3.Connection:
         if self._closed:
@@ -113,18 +127,19 @@ class Ledger:
         Where COMMIT itself fails nobody knows whether it was written: the connection is given up for a new one, which reads
         what is there, and LedgerError says so.
         """
+        db = self._db
         if self._lock is None:
             raise LedgerError(f"{self.path} is open for reading only", "use Ledger.open to write")
         with deferred_interrupts():
             committing = False
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                (epoch,) = self._db.execute("SELECT epoch FROM account").fetchone()
+                db.execute("BEGIN IMMEDIATE")
+                (epoch,) = db.execute("SELECT epoch FROM account").fetchone()
                 if epoch != self._epoch:
                     raise LedgerLocked(f"{self.path} was taken over (epoch {epoch}, ours {self._epoch})", "start again")
-                yield self._db
+                yield db
                 committing = True
-                self._db.execute("COMMIT")
+                db.execute("COMMIT")
             except BaseException as error:
                 self._abandon(committing)
                 if isinstance(error, sqlite3.Error):
@@ -272,3 +287,12 @@ class Ledger:
     def copy_to(self, path: Path) -> Path:
         """A whole, consistent copy as one file, taken while the ledger is in use."""
         return ledgerfile.copied(self._db, path)
+
+
+def _disown_all() -> None:
+    for ledger in list(_OPEN.values()):
+        ledger._disown()
+    _OPEN.clear()
+
+
+os.register_at_fork(after_in_child=_disown_all)

@@ -77,28 +77,16 @@ class Wire:
             until = self._clock.monotonic() + self._timeout
             reply = self._session.request(method, url, stream=True, timeout=self._timeout, **options)
             with reply:
-                body = self._body(reply, until)
+                body = whole_body(reply, self._clock, until)
         except (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
             self._pace.failed()
             raise Passing(f"Alpaca was not reached ({type(error).__name__}: {self._clean(error)})", CURE) from None
         return self._judged(reply, body)
 
-    def _body(self, reply: requests.Response, until: float) -> bytes:
-        """The bytes that come before the deadline: a server that sends one now and then does not hold us."""
-        parts, size = [], 0
-        while part := reply.raw.read1(65_536, decode_content=True):
-            parts.append(part)
-            size += len(part)
-            if self._clock.monotonic() > until:
-                raise TimeoutError(f"not whole after {self._timeout:g} s")
-            if size > LARGEST:
-                raise OSError(f"more than {LARGEST:,} bytes")
-        return b"".join(parts)
-
     def _judged(self, reply: requests.Response, body: bytes) -> Answer:
         status = reply.status_code
         if status == 429:
-            self._pace.limited(_seconds(reply.headers))
+            self._pace.limited(rest_wanted(reply.headers))
             raise Passing("Alpaca answered 429: too many requests", CURE)
         if status >= 500:
             self._pace.failed()
@@ -122,7 +110,23 @@ class Wire:
         return text[:200]
 
 
-def _seconds(headers: Mapping[str, str]) -> float | None:
+def whole_body(reply: requests.Response, clock: Clock, until: float) -> bytes:
+    """The bytes of a streamed reply that come before `until` on the monotonic `clock`.
+
+    A server that sends one now and then does not hold us. Raises TimeoutError, or OSError past LARGEST.
+    """
+    parts, size = [], 0
+    while part := reply.raw.read1(65_536, decode_content=True):
+        parts.append(part)
+        size += len(part)
+        if clock.monotonic() > until:
+            raise TimeoutError("not whole in time")
+        if size > LARGEST:
+            raise OSError(f"more than {LARGEST:,} bytes")
+    return b"".join(parts)
+
+
+def rest_wanted(headers: Mapping[str, str]) -> float | None:
     """How long Alpaca wants to be left alone: Retry-After, else until X-RateLimit-Reset by its own clock; None if unsaid."""
     try:
         if "Retry-After" in headers:

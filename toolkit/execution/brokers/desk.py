@@ -147,11 +147,9 @@ class BrokerDesk:
             if problem:
                 self._halt(problem)
                 continue
-            event = _event(activity, order[0] if order else None)
-            positions = []
-            if event.symbol and event.qty:
-                held = self.ledger.account().positions.get(event.symbol, Position(event.symbol))
-                positions.append(folding.after(held, event))
+            held = self.ledger.account().positions.get(activity.symbol or "", Position(activity.symbol or ""))
+            event = _event(activity, order[0] if order else None, held)
+            positions = [folding.after(held, event)] if event.symbol and event.qty else []
             outcomes = []
             if order:
                 rest = order[1] - abs(activity.qty)
@@ -215,11 +213,17 @@ class BrokerDesk:
         self.ledger.stand(HALT, why, "reconciliation")
 
 
-def _event(activity: Activity, order: str | None) -> Event:
-    """An activity of the broker as an event of the ledger, under the session (the exchange's date) on which it happened."""
+def _event(activity: Activity, order: str | None, held: Position) -> Event:
+    """An activity of the broker as an event of the ledger, under the session (the exchange's date) on which it happened.
+
+    Of a dividend the price is dollars a share, of a split the new shares for one.
+    """
     day = activity.at.tz_convert("America/New_York").normalize().tz_localize(None).isoformat()
     if activity.kind == "fill" and activity.symbol is None:
         raise LedgerError(f"the broker told of a fill without a symbol ({activity.id})", "look at the account there")
     reason = "FILLED" if activity.kind == "fill" else ""
-    amounts = activity.qty, activity.cash, activity.fee, activity.price
+    price = activity.price
+    if price is None and held.qty and activity.kind in {"dividend", "split"}:
+        price = activity.cash / held.qty if activity.kind == "dividend" else (held.qty + activity.qty) / held.qty
+    amounts = activity.qty, activity.cash, activity.fee, price
     return Event(f"broker:{activity.id}", day, activity.kind, activity.symbol, order, *amounts, 0, reason)

@@ -1,0 +1,241 @@
+"""An account at a broker: Alpaca's wire on the loopback server, through the real adapter, order by order like the backtest."""
+
+import pandas as pd
+import pytest
+from tape import Moving
+
+from toolkit.cycle.parity import parity
+from toolkit.errors import ToolkitError
+from toolkit.execution.audit import verify
+from toolkit.execution.brokers.alpaca import AlpacaBroker
+from toolkit.execution.brokers.desk import BrokerDesk
+from toolkit.execution.costs import Costs, Limits, Policy
+from toolkit.execution.ledger import Ledger
+from toolkit.execution.lifecycle import resolve, send
+from toolkit.execution.orders import Intent, Order, order_id
+from toolkit.execution.schema import TABLES
+from toolkit.execution.standing import ACTIVE, HALT
+from toolkit.kernels.account import UNIT
+from toolkit.signals.indicators import sma
+from toolkit.testing.alpaca_server import AlpacaServer
+from toolkit.testing.exchange import Ticket
+
+FREE = Costs(fee_bps=0.0, slippage_bps=0.0)
+ROOMY = Limits(max_position=0.25, max_gross=0.7, min_cash=0.05)
+
+
+class Following(BrokerDesk):
+    """A desk whose server lives by the same clock."""
+
+    server: AlpacaServer
+
+    def reconcile(self):
+        self.server.now = self.clock.now()
+        return super().reconcile()
+
+
+def at(server):
+    """Makes desks at the server."""
+
+    def alpaca(ledger: Ledger, rules) -> Following:
+        clock = ledger._clock
+        server.now = clock.now()
+        broker = AlpacaBroker(server.key, server.secret, url=server.url, clock=clock, rate=1e6)
+        desk = Following(ledger, broker, clock)
+        desk.server = server
+        desks.append(desk)
+        return desk
+
+    desks: list[Following] = []
+    alpaca.desks = desks
+    return alpaca
+
+
+def crossing(bars):
+    slow = sma(bars.close, 12)
+    return (bars.close > slow).astype(float).where(slow.notna())
+
+
+@pytest.fixture(scope="module")
+def history(bundled):
+    """Half a year with a split of AAPL, and dividends of IBM and MSFT."""
+    bars = bundled.select(["AAPL", "IBM", "MSFT"]).since("2004-11-01").until(pd.Timestamp("2005-05-31"))
+    assert (bars.actions["split"] != 1.0).any() and (bars.actions["dividend"] > 0.0).sum() >= 3
+    return bars
+
+
+def test_the_loop_at_alpaca_trades_as_the_backtest_does_to_the_micro_dollar(history):
+    with AlpacaServer([history], now=pd.Timestamp("2004-11-01", tz="UTC"), limit=10**9) as server:
+        make = at(server)
+        found = parity(crossing, history, {"alpaca": make}, costs=FREE, limits=ROOMY, policy=Policy(whole_shares=True),
+                       progress=False)  # fmt: skip
+        assert found.same, str(found)
+        assert found.brokers[0].orders > 40 and found.brokers[0].trades > 40
+
+
+@pytest.mark.parametrize("kind", ["504", "reset", "truncated", "html", "wrong-id"])
+def test_replies_that_are_lost_after_the_order_was_booked_change_nothing(history, kind):
+    bars = history.until(pd.Timestamp("2005-01-31"))
+    with AlpacaServer([bars], now=pd.Timestamp("2004-11-01", tz="UTC"), limit=10**9) as server:
+        server.fault(kind, times=5, path="/v2/orders", method="POST")
+        found = parity(crossing, bars, {"alpaca": at(server)}, costs=FREE, limits=ROOMY, policy=Policy(whole_shares=True),
+                       progress=False)  # fmt: skip
+        assert found.same, str(found)
+        assert sum(r.method == "POST" for r in server.log) == found.brokers[0].orders > 8  # nothing was sent twice
+
+
+DAYS = pd.bdate_range("2005-03-01", "2005-03-18")
+BUY = Order(order_id("d", "broker-paper", "k|1", "IBM", "buy"), "k|1", "IBM", "buy", 10 * UNIT, 90.0, 10 * UNIT)
+
+
+def evening(day: str) -> pd.Timestamp:
+    return pd.Timestamp(f"{day} 22:00", tz="UTC")
+
+
+@pytest.fixture
+def placed(history, tmp_path):
+    """A desk in the evening of 2005-03-01, its server, and a clock that moves both."""
+    clock = Moving("2005-03-01 22:00")
+    with AlpacaServer([history], now=clock.now(), limit=10**9) as server:
+        broker = AlpacaBroker(server.key, server.secret, url=server.url, clock=clock, rate=1e6)
+        ledger = Ledger.open(tmp_path, account="d", mode="broker-paper", cash=100_000.0, clock=clock)
+        desk = Following(ledger, broker, clock)
+        desk.server = server
+        yield desk, ledger, server.exchange, clock
+        ledger.close()
+
+
+def ordered(desk: BrokerDesk, ledger: Ledger, order: Order = BUY) -> str:
+    """Plans and sends one order; its state."""
+    ledger.plan(order.cycle, pd.Timestamp("2005-03-01"), "bars", [Intent(order)], {})
+    return send(order, ledger, desk)
+
+
+def test_a_fill_is_booked_once_however_often_it_is_told(placed):
+    desk, ledger, exchange, clock = placed
+    assert ordered(desk, ledger) == "ACCEPTED"
+    clock.time = evening("2005-03-02")
+    for _ in range(3):
+        assert desk.reconcile() == []
+    assert ledger.account().positions["IBM"].qty == 10 * UNIT and ledger.status(BUY.id) == "FILLED"
+    assert len(ledger.frame("events").query("kind == 'fill'")) == 1 and verify(ledger) == []
+    assert ledger.account().cash == exchange.account.cash
+
+
+def test_a_second_reconciliation_writes_nothing(placed):
+    desk, ledger, _, clock = placed
+    ordered(desk, ledger)
+    clock.time = evening("2005-03-02")
+    desk.reconcile()
+    before = {table: len(ledger.frame(table)) for table in TABLES}
+    desk.reconcile()
+    assert {table: len(ledger.frame(table)) for table in TABLES} == before
+
+
+def test_partial_fills_are_booked_one_by_one_and_the_rest_ends_with_the_order(placed):
+    desk, ledger, exchange, clock = placed
+    exchange.plan["IBM"] = [(3.0, 4.0)]
+    ordered(desk, ledger)
+    clock.time = evening("2005-03-02")
+    desk.reconcile()
+    fills = ledger.frame("events").query("kind == 'fill'")
+    assert (fills["qty"] / UNIT).tolist() == [3.0, 4.0] and ledger.status(BUY.id) in {"CANCELED", "EXPIRED"}
+    assert [e for e in ledger.frame("order_events")["after"]][-2:] == ["PARTIAL", ledger.status(BUY.id)]
+    assert ledger.account().waiting == () and verify(ledger) == []
+
+
+def test_a_fill_that_outruns_its_cancellation_is_booked(placed):
+    desk, ledger, exchange, clock = placed
+    ordered(desk, ledger)
+    desk.server.fault("cancel-race", method="DELETE")
+    assert desk.cancel(BUY.id).status == "ACCEPTED"
+    ledger.move(BUY.id, "CANCELED", "replaced")
+    clock.time = evening("2005-03-02")
+    desk.reconcile()
+    assert ledger.status(BUY.id) == "FILLED" and ledger.account().positions["IBM"].qty == 10 * UNIT
+
+
+def test_an_order_of_ours_that_the_ledger_never_planned_halts(placed):
+    desk, ledger, _, clock = placed
+    desk.submit(BUY)
+    said = desk.reconcile()
+    assert said[0].startswith(f"ORPHAN: buy 10 IBM ({BUY.id})") and ledger.standing[0] == HALT
+
+
+def test_an_order_by_hand_is_named_and_left_alone_and_what_it_fills_is_booked(placed):
+    desk, ledger, exchange, clock = placed
+    exchange.submit(Ticket("MSFT", 1, 5 * UNIT, "market", "opg", "by-hand"))
+    assert desk.reconcile() == ["EXTERNAL: buy 5 MSFT (accepted), left alone"] and ledger.standing[0] == ACTIVE
+    clock.time = evening("2005-03-02")
+    assert desk.reconcile() == []
+    assert ledger.account().positions["MSFT"].qty == 5 * UNIT and ledger.account().cash == exchange.account.cash
+
+
+def test_a_small_difference_freezes_the_symbol_and_a_large_one_halts(placed):
+    desk, ledger, exchange, clock = placed
+    for shares, day in ((5, "2005-03-02"), (50, "2005-03-03")):  # by hand, and the broker forgets to tell of it
+        exchange.submit(Ticket("IBM", 1, shares * UNIT, "market", "opg", f"by-hand-{day}"))
+        clock.time = evening(day)
+        desk.server.fault("hidden", path="/v2/account/activities")
+        said = desk.reconcile()
+        if shares == 5:  # some $450 of $100,000
+            assert said == ["DRIFT: IBM 5 at the broker, 0 in the ledger"] and ledger.standing[0] == ACTIVE
+            assert desk.outlook(["IBM"]).frozen == {"IBM": "5 at the broker, 0 in the ledger"}
+    assert ledger.standing[0] == HALT and "holdings differ: IBM 55 at the broker, 0 in the ledger" in ledger.standing[1]
+    assert desk.reconcile() == [] and ledger.account().positions["IBM"].qty == 55 * UNIT  # told at last
+
+
+@pytest.mark.parametrize("kind, said", [("overfill", "10 were left"), ("negative-price", "a fill at -")])
+def test_an_execution_that_cannot_be_is_not_booked_and_halts(placed, kind, said):
+    desk, ledger, _, clock = placed
+    ordered(desk, ledger)
+    clock.time = evening("2005-03-02")
+    desk.server.fault(kind, path="/v2/account/activities")
+    try:
+        desk.reconcile()
+    except ToolkitError as error:
+        assert kind == "negative-price" and "price" in str(error)
+    else:
+        assert ledger.standing[0] == HALT and said in ledger.standing[1]
+    assert "fill" not in set(ledger.frame("events")["kind"])
+
+
+def test_what_was_given_up_and_turns_up_is_cancelled_and_its_fills_are_booked(placed):
+    desk, ledger, exchange, clock = placed
+    ordered(desk, ledger, BUY)
+    with ledger.transaction() as db:
+        db.execute("UPDATE intents SET status = 'ABANDONED', broker_id = NULL")
+        db.execute("UPDATE order_events SET after = 'ABANDONED' WHERE after = 'ACCEPTED'")
+    desk.reconcile()
+    assert exchange.find(BUY.id).status == "canceled" and ledger.status(BUY.id) in {"ACCEPTED", "CANCELED"}
+    desk.reconcile()
+    assert ledger.status(BUY.id) == "CANCELED"
+
+
+def test_an_order_is_absent_after_three_looks_and_ten_seconds_and_not_before(placed):
+    desk, ledger, exchange, clock = placed
+    desk.server.fault("reset-unbooked", path="/v2/orders", method="POST")
+    assert ordered(desk, ledger) == "UNKNOWN"
+    for seconds, state in ((1, "UNKNOWN"), (1, "UNKNOWN"), (1, "UNKNOWN"), (8, "ABSENT")):
+        clock.time += pd.Timedelta(seconds=seconds)
+        resolve(ledger, desk, clock)
+        assert ledger.status(BUY.id) == state
+    assert send(BUY, ledger, desk) == "ACCEPTED" and len(exchange.orders) == 1
+
+
+def test_requests_of_a_reconciliation_and_of_an_order_are_few(placed):
+    desk, ledger, _, clock = placed
+    ordered(desk, ledger)
+    sent = desk.broker.meter.calls
+    assert sent == 1
+    desk.reconcile()
+    assert desk.broker.meter.calls - sent <= 6
+    desk.outlook(["IBM"])
+    desk.outlook(["IBM"])
+    assert desk.broker.meter.calls - sent <= 7
+
+
+def test_an_account_that_the_broker_has_blocked_halts(placed):
+    desk, ledger, exchange, _ = placed
+    exchange.blocked = True
+    assert any(line.startswith("BLOCKED") for line in desk.reconcile()) and ledger.standing[0] == HALT

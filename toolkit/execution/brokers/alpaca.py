@@ -1,0 +1,282 @@
+"""Alpaca as a broker, through alpaca-py (`pip install 'toolkit[alpaca]'`): its paper account, or the real one.
+
+Every request is counted, made once and over before the deadline; orders carry our ids and decimal texts. What each answer to
+an order means:
+
+* 2xx that repeats our id, symbol, side and quantity: ACCEPTED. One that repeats something else: UNKNOWN.
+* 422 "client_order_id must be unique": it arrived earlier, so it is looked up, and ACCEPTED if it is ours.
+* Another 400, 401, 403 or 422 in Alpaca's form: REJECTED with its code and words; `unauthorized` in front where it is the keys.
+* 429: not accepted, but not refused for good either: UNKNOWN, the same id is sent again once a lookup has found nothing.
+* Everything else (no answer in time, 5xx, a page of a proxy): UNKNOWN.
+
+Alpaca takes whole shares alone into the opening auction, and fractions as day orders alone; other orders do not reach the wire.
+A market order that arrives within two minutes before an open, or until 19:00 New York after it, Alpaca itself rejects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pandas as pd
+
+from toolkit.data.clock import Clock, SystemClock, utc
+from toolkit.data.meter import Meter
+from toolkit.data.pace import Pace
+from toolkit.data.symbols import checked_symbol
+from toolkit.errors import BrokerRefused, BrokerUnavailable, InvalidParameter
+from toolkit.execution.brokers.alpaca_wire import FINAL, Refused, Wire
+from toolkit.execution.brokers.alpaca_words import (
+    EASTERN,
+    activity_of,
+    asset_of,
+    clock_of,
+    decimal,
+    fields_of,
+    flaw_of,
+    holding_of,
+    listed,
+    price_of,
+    purse_of,
+    report_of,
+)
+from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, MarketClock, Purse, Report
+from toolkit.execution.credentials import SHOWN, Secret
+from toolkit.execution.orders import Order
+
+LONGEST = 12.0  # seconds
+ORDERS, ACTIVITIES = 500, 100  # the most that Alpaca puts on a page
+REPLACED = 20  # an order that was replaced more often has gone round in a circle
+MOMENT = pd.Timedelta(microseconds=1)
+
+
+class AlpacaBroker:
+    """The account behind a pair of keys; `live` is the one with real money, else Alpaca's paper account.
+
+    `url` overrides the address. A call takes at most `deadline` seconds, all its requests together; at most `rate` requests a
+    minute are made. Raises InvalidParameter for keys, an address or a deadline that cannot be, BrokerUnavailable without
+    alpaca-py.
+    """
+
+    def __init__(
+        self,
+        key: str | Secret,
+        secret: str | Secret,
+        *,
+        live: bool = False,
+        url: str | None = None,
+        clock: Clock = SystemClock(),
+        deadline: float = 10.0,
+        rate: float = 180.0,
+    ) -> None:
+        key, secret = Secret(key), Secret(secret)  # from here on no variable holds the texts
+        for name, each in (("key", key), ("secret", secret)):
+            if each.flaw:
+                raise InvalidParameter(f"the {name} of Alpaca {each.flaw}", "copy it again")
+        if not 0.0 < deadline <= LONGEST:
+            raise InvalidParameter(f"deadline is {deadline!r}", f"pass seconds above 0 and up to {LONGEST:g}")
+        self.name, self.meter, self.deadline = "alpaca" if live else "alpaca-paper", Meter(), deadline
+        self._wire = Wire(key, secret, self.meter, Pace(rate / 60.0, 60, clock, who="Alpaca"), clock)
+        self._client = _client(live, _checked_url(url), self._wire)
+
+    def __repr__(self) -> str:
+        return f"AlpacaBroker({self.name})"
+
+    @property
+    def skew(self) -> float:
+        """Seconds by which Alpaca's clock was ahead of ours at the last answer, known to a second; NaN before the first."""
+        return self._wire.skew
+
+    def submit(self, order: Order) -> Answer:
+        flaw = flaw_of(order)
+        if flaw:
+            return Answer("REJECTED", flaw)
+        try:
+            with self._wire.within(self.deadline):
+                return self._submitted(order)
+        except Refused as error:
+            return Answer("REJECTED" if error.status in FINAL else "UNKNOWN", error.reason)
+        except BrokerUnavailable as error:
+            return Answer("UNKNOWN", error.what)
+
+    def _submitted(self, order: Order) -> Answer:
+        try:
+            arrived = report_of(self._client.post("/orders", fields_of(order)))
+        except Refused as error:
+            if not error.doubled:
+                raise
+            return self._earlier(order)
+        if not _ours(arrived, order) or arrived.qty != order.qty:
+            return Answer("UNKNOWN", f"Alpaca answered with another order: {_said(arrived)}")
+        if arrived.status == "REJECTED":
+            return Answer("REJECTED", "rejected at once", arrived.broker_id)
+        return Answer("ACCEPTED", _remark(arrived, order), arrived.broker_id)
+
+    def _earlier(self, order: Order) -> Answer:
+        """What became of an order whose id Alpaca has already."""
+        try:
+            arrived = self._looked_up(order.id)
+        except (BrokerUnavailable, BrokerRefused) as error:
+            return Answer("UNKNOWN", f"it arrived earlier, but the lookup failed: {error.what}")
+        if arrived is None or not _ours(arrived, order):
+            what = "is not found" if arrived is None else f"is that of {_said(arrived)}"
+            return Answer("UNKNOWN", f"Alpaca has the id already, and it {what}")
+        if arrived.status == "REJECTED":
+            return Answer("REJECTED", "it arrived earlier and was rejected", arrived.broker_id)
+        other = "" if arrived.qty == order.qty else f", for {decimal(arrived.qty)} shares"
+        return Answer("ACCEPTED", f"it arrived earlier{other}", arrived.broker_id)
+
+    def cancel(self, order: str) -> Answer:
+        broker_id = ""
+        try:
+            with self._wire.within(self.deadline):
+                report = self._found(order)
+                if report is None:
+                    return Answer("UNKNOWN", "Alpaca does not know the order, or not yet")
+                broker_id = report.broker_id
+                if not report.waits:
+                    return Answer("REJECTED", f"the order is {report.said} already", broker_id)
+                self._client.delete(f"/orders/{quote(broker_id, safe='')}")
+                return Answer("ACCEPTED", "", broker_id)
+        except Refused as error:
+            return Answer("REJECTED" if error.status in FINAL else "UNKNOWN", error.reason, broker_id)
+        except BrokerUnavailable as error:
+            return Answer("UNKNOWN", error.what, broker_id)
+
+    def find(self, order: str) -> Report | None:
+        with self._wire.within(self.deadline):
+            return self._found(order)
+
+    def _found(self, order: str) -> Report | None:
+        report = self._looked_up(order)
+        for _ in range(REPLACED):
+            if report is None or not report.replaced_by:
+                return report
+            later = report_of(self._client.get(f"/orders/{quote(report.replaced_by, safe='')}"))
+            if later.broker_id != report.replaced_by or later.symbol != report.symbol:
+                raise BrokerUnavailable(f"Alpaca was asked for {report.replaced_by} and sent {_said(later)}", "ask again later")
+            report = later
+        raise BrokerUnavailable(f"order {order} was replaced more than {REPLACED} times", "look at it at Alpaca")
+
+    def _looked_up(self, order: str) -> Report | None:
+        try:
+            report = report_of(self._client.get("/orders:by_client_order_id", {"client_order_id": order}))
+        except Refused as error:
+            if error.unknown:
+                return None
+            raise
+        if report.id != order:
+            raise BrokerUnavailable(f"Alpaca was asked for {order} and sent {_said(report)}", "ask again later")
+        return report
+
+    def orders(self, since: pd.Timestamp) -> list[Report]:
+        first = utc(since)
+        with self._wire.within(self.deadline):
+            found = {each.broker_id: each for each in self._listed("open", pd.Timestamp(0, tz="UTC"))}
+            found |= {each.broker_id: each for each in self._listed("all", first)}  # the later look counts
+        return sorted(found.values(), key=lambda each: (each.at, each.broker_id))
+
+    def _listed(self, which: str, since: pd.Timestamp) -> Iterator[Report]:
+        """Orders from an instant on; each page begins where the last one ended, with the same instant once more."""
+        query: dict[str, Any] = {"status": which, "limit": ORDERS, "direction": "asc", "nested": "false"}
+        seen: set[str] = set()
+        while True:
+            page = [report_of(each) for each in listed(self._client.get("/orders", {**query, "after": _text(since - MOMENT)}))]
+            fresh = [each for each in page if each.broker_id not in seen]
+            seen |= {each.broker_id for each in fresh}
+            yield from fresh
+            if len(page) < ORDERS:
+                return
+            if not fresh:
+                raise BrokerUnavailable("Alpaca sent the same page of orders twice", "ask again later")
+            since = max(each.at for each in page if each.at is not None).floor("us")
+
+    def activities(self, since: pd.Timestamp) -> list[Activity]:
+        first = utc(since)
+        day = first.tz_convert(EASTERN).normalize().tz_convert("UTC")  # what is no trade has a day, and no hour
+        with self._wire.within(self.deadline):
+            found = [activity_of(each) for each in self._pages({"after": _text(day - MOMENT), "direction": "asc"})]
+        kept = {each.id: each for each in found if each is not None and each.at >= (first if each.kind == "fill" else day)}
+        return sorted(kept.values(), key=lambda each: (each.at, each.id))
+
+    def _pages(self, query: Mapping[str, Any]) -> Iterator[Any]:
+        token: dict[str, str] = {}
+        seen: set[str] = set()
+        while True:
+            asked = {**query, "page_size": ACTIVITIES, **token}
+            page = listed(self._client.get("/account/activities", asked))
+            yield from page
+            if len(page) < ACTIVITIES:
+                return
+            last = str(page[-1].get("id")) if isinstance(page[-1], dict) else ""
+            if not last or last in seen:
+                raise BrokerUnavailable("Alpaca sent the same page of activities twice", "ask again later")
+            seen.add(last)
+            token = {"page_token": last}
+
+    def positions(self) -> list[Holding]:
+        held = [holding_of(each) for each in listed(self._read("/positions"))]
+        if len({each.symbol for each in held}) < len(held):
+            raise BrokerUnavailable("Alpaca sent a position twice", "ask again later")
+        return held
+
+    def purse(self) -> Purse:
+        return purse_of(self._read("/account"))
+
+    def clock(self) -> MarketClock:
+        return clock_of(self._read("/clock"))
+
+    def asset(self, symbol: str) -> Asset | None:
+        try:
+            asset = asset_of(self._read(f"/assets/{quote(checked_symbol(symbol), safe='')}"))
+        except Refused as error:
+            if error.unknown:
+                return None
+            raise
+        if asset.symbol != symbol:
+            raise BrokerUnavailable(f"Alpaca was asked for {symbol} and sent {asset.symbol}", "ask again later")
+        return asset
+
+    def _read(self, path: str) -> Any:
+        with self._wire.within(self.deadline):
+            return self._client.get(path)
+
+
+def _ours(report: Report, order: Order) -> bool:
+    return (report.id, report.symbol, report.side) == (order.id, order.symbol, order.side)
+
+
+def _remark(report: Report, order: Order) -> str:
+    """What is not as usual in a good answer."""
+    if report.status == "UNKNOWN":
+        return f"its status is {report.said!r}, which is new to us"
+    return "" if order.kind == "market" or float(price_of(order)) == order.level else f"at {price_of(order)}, on Alpaca's grid"
+
+
+def _said(report: Report) -> str:
+    return f"{report.side} {decimal(report.qty)} {report.symbol}, id {report.id}"
+
+
+def _text(instant: pd.Timestamp) -> str:
+    return f"{instant:%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def _checked_url(url: str | None) -> str | None:
+    """The address; keys travel encrypted or not at all, except to this machine."""
+    if url is not None:
+        parts = urlsplit(url)
+        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")):
+            raise InvalidParameter(f"url is {url!r}", "pass an https address, or http to 127.0.0.1")
+    return url
+
+
+def _client(live: bool, url: str | None, wire: Wire) -> Any:
+    """An alpaca-py client that holds no key and goes by our wire; on its own it could only be refused."""
+    try:
+        from alpaca.trading.client import TradingClient
+    except ImportError:
+        raise BrokerUnavailable("alpaca-py is not installed", "pip install 'toolkit[alpaca]'") from None
+    client: Any = TradingClient(SHOWN, SHOWN, paper=not live, raw_data=True, url_override=url)
+    client._session, client._retry_codes = wire, []
+    return client
