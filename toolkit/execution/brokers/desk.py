@@ -21,7 +21,7 @@ from toolkit.execution.standing import HALT
 from toolkit.kernels.account import UNIT
 
 OURS = "tk1-"  # how our order ids begin
-OVERLAP = pd.Timedelta("1D")  # news are asked for again this far back: they come late and out of order
+MONTH, OVERLAP = pd.Timedelta("31D"), pd.Timedelta("1D")  # news are asked for again this far back: they come late and out of order
 DRIFT, DRIFTED = 0.01, 3  # fraction of equity, and number of symbols, beyond which books that differ halt
 ENDS = {"CANCELED", "EXPIRED", "REJECTED"}
 
@@ -118,14 +118,17 @@ class BrokerDesk:
         return said
 
     def _since(self) -> pd.Timestamp:
-        """From when on news may be unknown: the oldest order that is not over, or the last news, and a day before."""
+        """From when on news may be unknown: the oldest order that is not over, or the last news, and a day before.
+
+        Books that differ ask a month back: what is told late, or out of order, explains most differences.
+        """
         states = (*UNSURE, *WAITING)
         marks = ",".join("?" * len(states))
         (open_,) = self.ledger.rows(f"SELECT min(sent) FROM intents WHERE status IN ({marks})", *states)[0]
         (last,) = self.ledger.rows("SELECT max(session) FROM events WHERE kind <> 'adoption'")[0]
         instants = [pd.Timestamp(open_)] if open_ else []
         instants += [pd.Timestamp(last).tz_localize("UTC")] if last else [self.clock.now()]
-        return min(instants) - OVERLAP
+        return min(instants) - (MONTH if self._frozen else OVERLAP)
 
     def _adopt(self, reports: list[Report]) -> None:
         """Orders that we gave up, or were not sure of, and that the broker has after all."""
