@@ -18,7 +18,7 @@ from toolkit.cycle.loop import run
 from toolkit.cycle.modes import clock_of, folder_of
 from toolkit.cycle.named import sizing_of, strategy_of
 from toolkit.cycle.preview import Preview
-from toolkit.cycle.report import CycleReport, RunSummary, held_beside
+from toolkit.cycle.report import CycleReport, RunSummary, held_beside, held_silent
 from toolkit.cycle.revealed import Market
 from toolkit.cycle.telemetry import CycleRow, Telemetry
 from toolkit.cycle.turn import Plan, Turn, judge, plan, turn
@@ -44,7 +44,7 @@ from toolkit.execution.brokers.paper import PaperBroker
 from toolkit.execution.costs import rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
-from toolkit.execution.situation import quotes
+from toolkit.execution.situation import quotes, sessions_since
 from toolkit.execution.standing import Switches
 from toolkit.kernels.account import UNIT, Rules
 from toolkit.risk.sizing import Sizing, sized
@@ -144,7 +144,9 @@ class TradingEngine:
             benchmark=self._benchmark.value(last_row(bars.close)), status=ending(outcome, known),
             **{name: n - before[name] for name, n in self._counts().items()},
         )  # fmt: skip
-        notes += held_beside(self.broker.account(), self.config.symbols) + self.watch.told(was)
+        account = self.broker.account()
+        silent = held_silent(account, sessions_since(known, self._missing(known)), self.gate.limits.max_stale_sessions)
+        notes += held_beside(account, self.config.symbols) + silent + self.watch.told(was)
         return CycleReport(self.telemetry.write(row), row, outcome, known.issues, notes)
 
     def preview(self) -> Preview:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -166,6 +166,18 @@ class RunSummary:
     def _repr_html_(self) -> str:
         cells = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in self.rows())
         return untypeset(f"<table>{cells}</table>")
+
+
+def held_silent(account: Account, ages: Mapping[str, int], most: int) -> tuple[str, ...]:
+    """What the account holds of symbols that have not traded for more than `most` sessions."""
+    said = []
+    for p in account.positions.values():
+        age = ages.get(p.symbol)
+        if p.qty and (age is None or age > most):
+            since = "has no bar" if age is None else f"has not traded for {age} sessions"
+            what = f"{shares(p.qty)} {p.symbol} are held at ${p.mark:,.2f} and left alone"
+            said.append(f"{p.symbol} {since}: {what}; look whether it was delisted, renamed or halted")
+    return tuple(said)
 
 
 def held_beside(account: Account, symbols: Sequence[str]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from toolkit.execution.situation import Quotes, Situation
 from toolkit.execution.standing import ACTIVE, HALT, Switches
 from toolkit.kernels.account import UNIT
 
+log = logging.getLogger(__name__)
 DOUBTFUL = {"SPLIT_SUSPECT", "ANOTHER_SERIES"}  # issues of bars
 
 
@@ -72,6 +74,9 @@ class Watch:
         now, why = self.ledger.standing
         pulled = self.switches.pulled()
         if now == HALT != was and self.on_halt is not None:
-            self.on_halt(why)
+            try:
+                self.on_halt(why)
+            except Exception:  # the account is halted all the same, and the loop goes on
+                log.exception("on_halt could not tell that the account halted: %s", why)
         said = (f"{now}: {why}; `toolkit resume` lifts it",) if now != ACTIVE else ()
         return said + ((f"KILL_SWITCH: {pulled}",) if pulled else ())

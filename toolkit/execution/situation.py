@@ -68,11 +68,17 @@ class Situation:
     assets: Mapping[str, Asset | None] | None = None  # None: no broker to ask
 
 
+def sessions_since(bars: Bars, missing: int = 0) -> dict[str, int]:
+    """Sessions since the last traded bar of each symbol that ever traded, `missing` more if the bars themselves end early."""
+    traded = ~np.isnan(bars.traded[3])
+    age, ever = np.argmax(traded[:, ::-1], axis=1), traded.any(axis=1)
+    return {s: int(age[n]) + missing for n, s in enumerate(bars.symbols) if ever[n]}
+
+
 def quotes(bars: Bars, missing: int = 0, suspect: Mapping[str, str] | None = None) -> Quotes:
     """Ages, jumps and volumes of each symbol; `missing`: sessions by which the bars themselves end early."""
     traded, rows = ~np.isnan(bars.traded[3]), np.arange(len(bars.symbols))
-    age, ever = np.argmax(traded[:, ::-1], axis=1), traded.any(axis=1)
-    ages = {s: int(age[n]) + missing for n, s in enumerate(bars.symbols) if ever[n]}
+    ages = sessions_since(bars, missing)
     close, tail = bars.adjusted[3, :, -VOLUME_BARS:], traded[:, -VOLUME_BARS:].copy()
     last = close[rows, _latest(tail)]
     tail[rows, _latest(tail)] = False

@@ -21,7 +21,7 @@ from toolkit.execution.standing import HALT
 from toolkit.kernels.account import UNIT
 
 OURS = "tk1-"  # how our order ids begin
-MONTH, OVERLAP = pd.Timedelta("31D"), pd.Timedelta("1D")  # news are asked for again this far back: they come late and out of order
+MONTH, OVERLAP = pd.Timedelta("31D"), pd.Timedelta("1D")  # how far back news are asked for again: they come late
 DRIFT, DRIFTED = 0.01, 3  # fraction of equity, and number of symbols, beyond which books that differ halt
 ENDS = {"CANCELED", "EXPIRED", "REJECTED"}
 
