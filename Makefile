@@ -2,6 +2,7 @@
 PY ?= python3
 UV := $(shell command -v uv 2>/dev/null)
 BIN := .venv/bin
+EMPYRICAL := empyrical-reloaded==0.7.1  # a reference of the tests; it asks for an old peewee that it does not use
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
 .PHONY: help paper test test-unpinned soak lint lab notebooks bench clean
@@ -15,6 +16,7 @@ help:            ## list the targets
 define install
 	$(if $(UV),$(UV) venv -q --allow-existing --python $(PY) .venv && $(UV) pip install -q --python $(BIN)/python $(1) -e '.[test]',\
 	$(PY) -m venv .venv && $(BIN)/python -m pip install -q --disable-pip-version-check $(1) -e '.[test]')
+	$(if $(UV),$(UV) pip install -q --python $(BIN)/python,$(BIN)/python -m pip install -q --disable-pip-version-check) --no-deps $(EMPYRICAL)
 	$(BIN)/python -m toolkit warmup
 	touch .venv/ok
 endef

@@ -2,8 +2,8 @@
 
     python -m benchmarks.cycle [--quick] [--json FILE]
 
-The plain loop fetches one symbol after the other through yfinance (from a loopback server that takes 50 ms an answer),
-computes its indicators in pandas, and keeps nothing. Both sides must want to hold the same symbols before anything is timed.
+The plain loop is that of `benchmarks.plain_engine`, with its account in memory, on a loopback Yahoo that takes 50 ms an answer.
+Both sides must want to hold the same symbols before anything is timed. `benchmarks.before_after` compares them part by part.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pandas as pd
 import yfinance
 
 from benchmarks.measure import Row, interleaved, options, report, seconds
+from benchmarks.plain_engine import KeptAccount, PlainEngine
 from toolkit import Bars, MarketData, ReplayClock, TradingEngine
 from toolkit.cycle.config import checked_config
 from toolkit.data import BarCache, Calendar, SampleSource
@@ -34,33 +35,6 @@ engine = TradingEngine.from_values(symbols=symbols, state=tempfile.mkdtemp(dir=w
 engine.run_cycle()
 """
 STACK = "import pandas, numpy, numba, joblib, diskcache, yfinance, matplotlib.pyplot"
-
-
-def rsi(close: pd.Series, span: int = 14) -> pd.Series:
-    """Wilder's RSI as it is commonly written in pandas."""
-    change = close.diff()
-    gain = change.clip(lower=0.0).ewm(alpha=1 / span, adjust=False, min_periods=span).mean()
-    loss = (-change.clip(upper=0.0)).ewm(alpha=1 / span, adjust=False, min_periods=span).mean()
-    return 100.0 - 100.0 / (1.0 + gain / loss)
-
-
-def wants(close: pd.Series) -> bool:
-    """Whether the trend rules hold the symbol at the last bar: entered at a good bar, not left since."""
-    fast, slow, trend, strength = (*(close.rolling(n).mean() for n in (5, 20, 50)), rsi(close))
-    entry = (fast > slow) & (close > trend) & (strength < 70.0)
-    leave = ((fast < slow) & (fast.shift(1) >= slow.shift(1))) | (strength > 80.0)
-    state = pd.Series(float("nan"), close.index).mask(entry, 1.0).mask(leave, 0.0).ffill()
-    return bool(state.iloc[-1] == 1.0)
-
-
-def plain_cycle(session: object) -> set[str]:
-    """One cycle of the plain loop: the symbols that it wants to hold.  Without an end yfinance keeps no reply either."""
-    wanted = set()
-    for symbol in SYMBOLS:
-        history = yfinance.Ticker(symbol, session=session).history(start="2000-01-01")
-        if wants(history["Close"]):
-            wanted.add(symbol)
-    return wanted
 
 
 def warm_cycles(work: Path, bars: Bars) -> tuple[TradingEngine, Iterator[float]]:
@@ -84,13 +58,13 @@ def cycle_row(work: Path, rounds: int) -> Row:
         next(cycles)
     end = bars.index[-1]
     with YahooServer(bars, now=pd.Timestamp(end, tz="UTC") + pd.Timedelta("22h"), latency=LATENCY) as server:
-        session = server.session()
+        plain = PlainEngine(SYMBOLS, server.session(), KeptAccount())
         ours = engine.signal_generator.scores(bars).iloc[-1]
-        theirs = plain_cycle(session)
+        theirs = plain.cycle()
         if len(server.charts) < len(SYMBOLS) or theirs != set(ours.index[ours == 1.0]):
             raise SystemExit(f"the two sides disagree: {sorted(theirs)} and {sorted(ours.index[ours == 1.0])}")
         return interleaved("warm cycle, 5 symbols x 13 years", lambda: next(cycles), "plain loop, 50 ms a call",
-                           lambda: seconds(lambda: plain_cycle(session)), 50.0, rounds)  # fmt: skip
+                           lambda: seconds(plain.cycle), 50.0, rounds)  # fmt: skip
 
 
 def process(*arguments: str) -> Callable[[], float]:

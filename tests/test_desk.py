@@ -24,30 +24,15 @@ FREE = Costs(fee_bps=0.0, slippage_bps=0.0)
 ROOMY = Limits(max_position=0.25, max_gross=0.7, min_cash=0.05)
 
 
-class Following(BrokerDesk):
-    """A desk whose server lives by the same clock."""
-
-    server: AlpacaServer
-
-    def reconcile(self):
-        self.server.now = self.clock.now()
-        return super().reconcile()
-
-
 def at(server):
-    """Makes desks at the server."""
+    """Makes desks at the server, which then lives by their clock."""
 
-    def alpaca(ledger: Ledger, rules) -> Following:
-        clock = ledger._clock
-        server.now = clock.now()
-        broker = AlpacaBroker(server.key, server.secret, url=server.url, clock=clock, rate=1e6)
-        desk = Following(ledger, broker, clock)
-        desk.server = server
-        desks.append(desk)
-        return desk
+    def alpaca(ledger: Ledger, rules) -> BrokerDesk:
+        server.clock = ledger._clock
+        broker = AlpacaBroker(server.key, server.secret, url=server.url, clock=ledger._clock, rate=1e6)
+        broker.accepts = lambda now: now  # one cycle a session: this exchange takes orders for the open at any hour
+        return BrokerDesk(ledger, broker, ledger._clock)
 
-    desks: list[Following] = []
-    alpaca.desks = desks
     return alpaca
 
 
@@ -66,8 +51,7 @@ def history(bundled):
 
 def test_the_loop_at_alpaca_trades_as_the_backtest_does_to_the_micro_dollar(history):
     with AlpacaServer([history], now=pd.Timestamp("2004-11-01", tz="UTC"), limit=10**9) as server:
-        make = at(server)
-        found = parity(crossing, history, {"alpaca": make}, costs=FREE, limits=ROOMY, policy=Policy(whole_shares=True),
+        found = parity(crossing, history, {"alpaca": at(server)}, costs=FREE, limits=ROOMY, policy=Policy(whole_shares=True),
                        progress=False)  # fmt: skip
         assert found.same, str(found)
         assert found.brokers[0].orders > 40 and found.brokers[0].trades > 40
@@ -96,12 +80,10 @@ def evening(day: str) -> pd.Timestamp:
 def placed(history, tmp_path):
     """A desk in the evening of 2005-03-01, its server, and a clock that moves both."""
     clock = Moving("2005-03-01 22:00")
-    with AlpacaServer([history], now=clock.now(), limit=10**9) as server:
+    with AlpacaServer([history], clock=clock, limit=10**9) as server:
         broker = AlpacaBroker(server.key, server.secret, url=server.url, clock=clock, rate=1e6)
         ledger = Ledger.open(tmp_path, account="d", mode="broker-paper", cash=100_000.0, clock=clock)
-        desk = Following(ledger, broker, clock)
-        desk.server = server
-        yield desk, ledger, server.exchange, clock
+        yield BrokerDesk(ledger, broker, clock), ledger, server, clock
         ledger.close()
 
 
@@ -112,18 +94,18 @@ def ordered(desk: BrokerDesk, ledger: Ledger, order: Order = BUY) -> str:
 
 
 def test_a_fill_is_booked_once_however_often_it_is_told(placed):
-    desk, ledger, exchange, clock = placed
+    desk, ledger, server, clock = placed
     assert ordered(desk, ledger) == "ACCEPTED"
     clock.time = evening("2005-03-02")
     for _ in range(3):
         assert desk.reconcile() == []
     assert ledger.account().positions["IBM"].qty == 10 * UNIT and ledger.status(BUY.id) == "FILLED"
     assert len(ledger.frame("events").query("kind == 'fill'")) == 1 and verify(ledger) == []
-    assert ledger.account().cash == exchange.account.cash
+    assert ledger.account().cash == server.exchange.account.cash
 
 
 def test_a_second_reconciliation_writes_nothing(placed):
-    desk, ledger, _, clock = placed
+    desk, ledger, server, clock = placed
     ordered(desk, ledger)
     clock.time = evening("2005-03-02")
     desk.reconcile()
@@ -133,8 +115,8 @@ def test_a_second_reconciliation_writes_nothing(placed):
 
 
 def test_partial_fills_are_booked_one_by_one_and_the_rest_ends_with_the_order(placed):
-    desk, ledger, exchange, clock = placed
-    exchange.plan["IBM"] = [(3.0, 4.0)]
+    desk, ledger, server, clock = placed
+    server.exchange.plan["IBM"] = [(3.0, 4.0)]
     ordered(desk, ledger)
     clock.time = evening("2005-03-02")
     desk.reconcile()
@@ -145,9 +127,9 @@ def test_partial_fills_are_booked_one_by_one_and_the_rest_ends_with_the_order(pl
 
 
 def test_a_fill_that_outruns_its_cancellation_is_booked(placed):
-    desk, ledger, exchange, clock = placed
+    desk, ledger, server, clock = placed
     ordered(desk, ledger)
-    desk.server.fault("cancel-race", method="DELETE")
+    server.fault("cancel-race", method="DELETE")
     assert desk.cancel(BUY.id).status == "ACCEPTED"
     ledger.move(BUY.id, "CANCELED", "replaced")
     clock.time = evening("2005-03-02")
@@ -156,27 +138,27 @@ def test_a_fill_that_outruns_its_cancellation_is_booked(placed):
 
 
 def test_an_order_of_ours_that_the_ledger_never_planned_halts(placed):
-    desk, ledger, _, clock = placed
+    desk, ledger, server, clock = placed
     desk.submit(BUY)
     said = desk.reconcile()
     assert said[0].startswith(f"ORPHAN: buy 10 IBM ({BUY.id})") and ledger.standing[0] == HALT
 
 
 def test_an_order_by_hand_is_named_and_left_alone_and_what_it_fills_is_booked(placed):
-    desk, ledger, exchange, clock = placed
-    exchange.submit(Ticket("MSFT", 1, 5 * UNIT, "market", "opg", "by-hand"))
+    desk, ledger, server, clock = placed
+    server.exchange.submit(Ticket("MSFT", 1, 5 * UNIT, "market", "opg", "by-hand"))
     assert desk.reconcile() == ["EXTERNAL: buy 5 MSFT (accepted), left alone"] and ledger.standing[0] == ACTIVE
     clock.time = evening("2005-03-02")
     assert desk.reconcile() == []
-    assert ledger.account().positions["MSFT"].qty == 5 * UNIT and ledger.account().cash == exchange.account.cash
+    assert ledger.account().positions["MSFT"].qty == 5 * UNIT and ledger.account().cash == server.exchange.account.cash
 
 
 def test_a_small_difference_freezes_the_symbol_and_a_large_one_halts(placed):
-    desk, ledger, exchange, clock = placed
+    desk, ledger, server, clock = placed
     for shares, day in ((5, "2005-03-02"), (50, "2005-03-03")):  # by hand, and the broker forgets to tell of it
-        exchange.submit(Ticket("IBM", 1, shares * UNIT, "market", "opg", f"by-hand-{day}"))
+        server.exchange.submit(Ticket("IBM", 1, shares * UNIT, "market", "opg", f"by-hand-{day}"))
         clock.time = evening(day)
-        desk.server.fault("hidden", path="/v2/account/activities")
+        server.fault("hidden", path="/v2/account/activities")
         said = desk.reconcile()
         if shares == 5:  # some $450 of $100,000
             assert said == ["DRIFT: IBM 5 at the broker, 0 in the ledger"] and ledger.standing[0] == ACTIVE
@@ -187,10 +169,10 @@ def test_a_small_difference_freezes_the_symbol_and_a_large_one_halts(placed):
 
 @pytest.mark.parametrize("kind, said", [("overfill", "10 were left"), ("negative-price", "a fill at -")])
 def test_an_execution_that_cannot_be_is_not_booked_and_halts(placed, kind, said):
-    desk, ledger, _, clock = placed
+    desk, ledger, server, clock = placed
     ordered(desk, ledger)
     clock.time = evening("2005-03-02")
-    desk.server.fault(kind, path="/v2/account/activities")
+    server.fault(kind, path="/v2/account/activities")
     try:
         desk.reconcile()
     except ToolkitError as error:
@@ -201,30 +183,30 @@ def test_an_execution_that_cannot_be_is_not_booked_and_halts(placed, kind, said)
 
 
 def test_what_was_given_up_and_turns_up_is_cancelled_and_its_fills_are_booked(placed):
-    desk, ledger, exchange, clock = placed
+    desk, ledger, server, clock = placed
     ordered(desk, ledger, BUY)
     with ledger.transaction() as db:
         db.execute("UPDATE intents SET status = 'ABANDONED', broker_id = NULL")
         db.execute("UPDATE order_events SET after = 'ABANDONED' WHERE after = 'ACCEPTED'")
     desk.reconcile()
-    assert exchange.find(BUY.id).status == "canceled" and ledger.status(BUY.id) in {"ACCEPTED", "CANCELED"}
+    assert server.exchange.find(BUY.id).status == "canceled" and ledger.status(BUY.id) in {"ACCEPTED", "CANCELED"}
     desk.reconcile()
     assert ledger.status(BUY.id) == "CANCELED"
 
 
 def test_an_order_is_absent_after_three_looks_and_ten_seconds_and_not_before(placed):
-    desk, ledger, exchange, clock = placed
-    desk.server.fault("reset-unbooked", path="/v2/orders", method="POST")
+    desk, ledger, server, clock = placed
+    server.fault("reset-unbooked", path="/v2/orders", method="POST")
     assert ordered(desk, ledger) == "UNKNOWN"
     for seconds, state in ((1, "UNKNOWN"), (1, "UNKNOWN"), (1, "UNKNOWN"), (8, "ABSENT")):
         clock.time += pd.Timedelta(seconds=seconds)
         resolve(ledger, desk, clock)
         assert ledger.status(BUY.id) == state
-    assert send(BUY, ledger, desk) == "ACCEPTED" and len(exchange.orders) == 1
+    assert send(BUY, ledger, desk) == "ACCEPTED" and len(server.exchange.orders) == 1
 
 
 def test_requests_of_a_reconciliation_and_of_an_order_are_few(placed):
-    desk, ledger, _, clock = placed
+    desk, ledger, server, clock = placed
     ordered(desk, ledger)
     sent = desk.broker.meter.calls
     assert sent == 1
@@ -236,6 +218,7 @@ def test_requests_of_a_reconciliation_and_of_an_order_are_few(placed):
 
 
 def test_an_account_that_the_broker_has_blocked_halts(placed):
-    desk, ledger, exchange, _ = placed
-    exchange.blocked = True
-    assert any(line.startswith("BLOCKED") for line in desk.reconcile()) and ledger.standing[0] == HALT
+    desk, ledger, server, _ = placed
+    server.exchange.blocked = True
+    desk.outlook([])
+    assert ledger.standing == (HALT, "the broker has blocked the account: account blocked, trading blocked")

@@ -28,6 +28,12 @@ def test_a_fill_makes_the_report_again_and_finds_its_covariance(bundled):
     assert after.exposure.gross > before.exposure.gross
 
 
+def test_another_equity_is_another_report(bundled):
+    risk = CycleRisk()
+    first, second = (risk.update(bundled, HELD, equity) for equity in (1e5, 2e5))
+    assert first.exposure.leverage == 2.0 * second.exposure.leverage and risk.stats()["misses"] == 2
+
+
 def test_told_of_a_fill_it_forgets_the_report(bundled):
     risk = CycleRisk()
     first = risk.update(bundled, HELD, 1e5)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import math
 
-import empyrical
 import numpy as np
 import pandas as pd
 import pytest
+import quantstats
 import skfolio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from references import bars_of
-from skfolio import RiskMeasure
+from scipy import stats
+from skfolio import RiskMeasure, measures
 
 from conftest import random_bars
 from toolkit import Bars
@@ -74,23 +75,27 @@ def test_symbols_that_move_as_one_are_one_component():
     assert linked.average == pytest.approx(1.0) and linked.first == pytest.approx(1.0)
 
 
-def test_beta_is_that_of_empyrical(report, bundled):
+def test_beta_is_the_slope_of_a_regression_by_scipy(report, bundled):
     returns = returns_of(bundled)
     for symbol in BOOK:
-        assert report.beta[symbol] == pytest.approx(empyrical.beta(returns[symbol], returns["IBM"]), rel=1e-9)
+        assert report.beta[symbol] == pytest.approx(stats.linregress(returns["IBM"], returns[symbol]).slope, rel=1e-9)
     whole = (returns * report.weights).sum(axis=1)
-    assert report.beta["portfolio"] == pytest.approx(empyrical.beta(whole, returns["IBM"]), rel=1e-9)
+    assert report.beta["portfolio"] == pytest.approx(stats.linregress(returns["IBM"], whole).slope, rel=1e-9)
     prices = bundled.close["IBM"].iloc[1000:]
     as_series = risk_report(bundled, BOOK, 1e5, benchmark=prices)
     pd.testing.assert_series_equal(as_series.beta, report.beta, rtol=1e-9)
 
 
-def test_volatility_is_that_of_empyrical_by_closes_and_of_the_indicator_by_ranges(report, bundled):
+def test_volatility_is_that_of_quantstats_by_closes_and_of_the_indicator_by_ranges(report, bundled):
     returns = returns_of(bundled)
     for symbol in BOOK:
-        assert report.volatility.loc[symbol, "close"] == pytest.approx(empyrical.annual_volatility(returns[symbol]), rel=1e-9)
+        assert report.volatility.loc[symbol, "close"] == pytest.approx(
+            quantstats.stats.volatility(returns[symbol], prepare_returns=False), rel=1e-9
+        )
     whole = (returns * report.weights).sum(axis=1)
-    assert report.volatility.loc["portfolio", "close"] == pytest.approx(empyrical.annual_volatility(whole), rel=1e-9)
+    assert report.volatility.loc["portfolio", "close"] == pytest.approx(
+        quantstats.stats.volatility(whole, prepare_returns=False), rel=1e-9
+    )
     ranged = yang_zhang(bundled, 63).iloc[-1]
     assert report.volatility["yang_zhang"].iloc[:4].to_dict() == pytest.approx(ranged[list(BOOK)].to_dict(), rel=1e-9)
     spread = report.weights * ranged[list(BOOK)]
@@ -131,6 +136,13 @@ def test_the_worst_days_and_weeks_are_found_by_a_plain_search(report, bundled):
         row = report.stress.loc[f"worst {bars} bar{'s' * (bars > 1)}"]
         assert row["return"] == pytest.approx(moves.min(), rel=1e-9) and row["end"] == moves.idxmin()
         assert close.index.get_loc(row["end"]) - close.index.get_loc(row["begin"]) == bars
+
+
+def test_a_fall_on_the_last_bar_is_among_the_worst_windows():
+    close = np.full((1, 90), 20.0)
+    close[0, -1] = 10.0
+    row = risk_report(bars_of(close), {"A": 10.0}, 10.0).stress.loc["worst 1 bar"]
+    assert row["return"] == -0.5
 
 
 def test_gaps_are_opens_over_the_close_before(report, bundled):
@@ -174,7 +186,7 @@ def test_drawdowns_are_of_the_account_where_its_curve_is_known(report, bundled):
     assert told.drawdowns.deepest == 0.5 and told.measure("drawdown") == pytest.approx(0.2)
     weights = returns_of(bundled).shape[0]
     assert report.drawdowns.deepest >= 0.0 and len(report.equity_curve) > weights
-    assert report.drawdowns.deepest == pytest.approx(-empyrical.max_drawdown(report.returns), rel=1e-9)
+    assert report.drawdowns.deepest == pytest.approx(-measures.get_drawdowns(report.returns, compounded=True).min(), rel=1e-9)
 
 
 # ---------------------------------------------------------------------------------------------------------------- limits
@@ -207,6 +219,12 @@ def test_a_halted_symbol_is_marked_at_its_last_price_and_said_so():
     jumps = report.history.returns[0]
     assert jumps[51] == pytest.approx(0.2) and np.count_nonzero(jumps) == 1
     assert "A was halted in 2 bars, marked at its last price" in report.issues
+
+
+def test_a_symbol_that_is_halted_when_the_youngest_is_listed_has_its_price_from_before():
+    close = np.array([[10.0] * 20 + [np.nan] * 3 + [11.0] * 70, [np.nan] * 21 + [5.0] * 72])
+    report = risk_report(bars_of(close), {"A": 5.0, "B": 5.0}, 10.0)
+    assert report.history.prices[:, 0].tolist() == [10.0, 5.0] and report.returns[1] == pytest.approx(0.05)
 
 
 def test_the_youngest_symbol_cuts_the_history_and_is_named(bundled):

@@ -86,3 +86,8 @@ def test_the_plot_has_a_box_a_function_in_the_given_order():
     ax = STEADY.plot()
     assert [label.get_text() for label in ax.get_yticklabels()] == ["slow", "fast"]
     assert ax.yaxis_inverted() and ax.get_xscale() == "log"
+
+
+def test_the_axis_of_the_plot_is_written_with_units():
+    written = STEADY.plot().xaxis.get_major_formatter()
+    assert [written(seconds, 0) for seconds in (1e-6, 1e-3, 10.0)] == ["1 µs", "1 ms", "10 s"]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from toolkit.errors import ToolkitError
     from toolkit.execution.costs import Costs, Exits, Limits, Policy
     from toolkit.execution.ledger import Ledger
+    from toolkit.plots.phases import load_ipython_extension
+    from toolkit.risk.report import risk_report
     from toolkit.signals.causality import certify
     from toolkit.signals.strategies import trend_and_rsi
 
@@ -43,7 +45,9 @@ _HOME = {
     "backtest": "cycle.backtest",
     "certify": "signals.causality",
     "cross_validate": "cycle.walkforward",
+    "load_ipython_extension": "plots.phases",
     "parity": "cycle.parity",
+    "risk_report": "risk.report",
     "sweep": "cycle.sweep",
     "trend_and_rsi": "signals.strategies",
     "walk_forward": "cycle.walkforward",

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from toolkit.cycle.config import Config, read_config
+from toolkit.cycle.modes import market_of
 from toolkit.cycle.named import strategy_of
-from toolkit.data import ANCHOR, BarCache, MarketData
+from toolkit.data import SystemClock
 from toolkit.data.bars import Bars
 from toolkit.data.sources.named import source_of
 from toolkit.signals.causality.certificate import place
@@ -50,6 +49,4 @@ def execute(args: argparse.Namespace) -> int:
 
 def bars_of(config: Config) -> Bars:
     """All bars of the symbols that the config's source has by now, adjusted as its engine does."""
-    anchor = ANCHOR if config.anchor is None else pd.Timestamp(config.anchor)
-    cache = BarCache(config.cache.directory, config.cache.quota)
-    return MarketData(source_of(config.source), cache, ttl=config.cache.ttl, anchor=anchor).bars(config.symbols)
+    return market_of(config, source_of(config.source), SystemClock()).bars(config.symbols)

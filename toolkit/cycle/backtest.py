@@ -16,6 +16,7 @@ from toolkit.cycle.trials import Trials
 from toolkit.data import Bars
 from toolkit.data.intervals import bars_per_year
 from toolkit.data.places import state_folder
+from toolkit.data.work import phase
 from toolkit.errors import EmptyRange, InvalidParameter
 from toolkit.execution.book import prices, read_only
 from toolkit.execution.costs import Costs, Exits, Limits, Policy, economics, rules
@@ -54,7 +55,8 @@ def backtest(strategy: Callable[[Bars], pd.DataFrame], bars: Bars, sizing: Sizin
     equity, placed, records = np.zeros(len(bars)), every * len(bars), 2 * every * len(bars)
     while True:
         book = new_book(len(bars.symbols), opening / UNIT, records, placed=placed)
-        walk(first, len(bars), market, actions, *columns, book, law, equity)
+        with phase("kernels"):
+            walk(first, len(bars), market, actions, *columns, book, law, equity)
         account = book.account[0]
         if account["records"] <= records and account["placed"] <= placed:
             break

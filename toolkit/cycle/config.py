@@ -87,7 +87,7 @@ class CacheConfig(BaseModel):
 
 
 class BrokerConfig(BaseModel):
-    """The broker of the modes `broker-paper` and `live`: its account number, and another address than its own.
+    """The broker of the modes `broker-paper` and `live`: its account number, another address than its own, its pace.
 
     Keys are never here: they come from the environment or the keyring.
     """
@@ -96,6 +96,7 @@ class BrokerConfig(BaseModel):
     name: Literal["alpaca"] = "alpaca"
     account: str = ""
     url: str | None = None
+    requests_per_minute: Positive = 180.0
 
 
 class Config(BaseModel):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import pandas as pd
@@ -25,7 +26,7 @@ class Venue:
     broker: AlpacaBroker
     keys: Keys
     clock: Clock
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] | None = field(repr=False)  # None: the process's; never in a variable, tracebacks show those
 
     def desk(self, ledger: Ledger) -> BrokerDesk:
         return BrokerDesk(ledger, self.broker, self.clock)
@@ -42,17 +43,19 @@ class Venue:
     def standing(self, ledger: Ledger) -> arming.Standing:
         """What there is to be seen of the five conditions."""
         mode = ledger.account().mode
+        config, said = self.config, (os.environ if self.environment is None else self.environment).get("TK_LIVE", "")
         return arming.Standing(
-            self.config.mode, self.config.broker.account, arming.config_hash(self.config.model_dump(mode="json")),
-            self.environment.get("TK_LIVE", ""), self.number, mode, ledger.path.parent, self.keys.secret,
+            config.mode, config.broker.account, arming.config_hash(config.model_dump(mode="json")), said, self.number, mode,
+            ledger.path.parent, self.keys.secret,
         )  # fmt: skip
 
 
-def connected(config: Config, clock: Clock, environment: Mapping[str, str]) -> Venue | None:
+def connected(config: Config, clock: Clock, environment: Mapping[str, str] | None) -> Venue | None:
     """The broker of the modes `broker-paper` and `live`; None for our own paper broker and for replays."""
     if config.mode not in {"broker-paper", "live"}:
         return None
-    keys = alpaca_keys(environment)
+    keys = alpaca_keys() if environment is None else alpaca_keys(environment)
     live = config.mode == "live"
-    broker = AlpacaBroker(keys.key, keys.secret, live=live, url=config.broker.url, clock=clock)
+    broker = AlpacaBroker(keys.key, keys.secret, live=live, url=config.broker.url, clock=clock,
+                          rate=config.broker.requests_per_minute)  # fmt: skip
     return Venue(config, broker, keys, clock, environment)

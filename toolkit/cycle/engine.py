@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,21 +14,18 @@ from toolkit.cycle.benchmark import HeldEqually
 from toolkit.cycle.config import Config, checked_config, read_config
 from toolkit.cycle.connected import connected
 from toolkit.cycle.loop import run
-from toolkit.cycle.modes import clock_of, folder_of
+from toolkit.cycle.modes import clock_of, folder_of, market_of
 from toolkit.cycle.named import sizing_of, strategy_of
 from toolkit.cycle.preview import Preview
-from toolkit.cycle.report import CycleReport, RunSummary, held_beside, held_silent
+from toolkit.cycle.report import CycleReport, RunSummary, held_beside
 from toolkit.cycle.revealed import Market
 from toolkit.cycle.telemetry import CycleRow, Telemetry
 from toolkit.cycle.turn import Plan, Turn, judge, plan, turn
 from toolkit.cycle.watch import Watch, doubtful
 from toolkit.data import (
-    ANCHOR,
-    BarCache,
     Bars,
     Calendar,
     Clock,
-    MarketData,
     ReplayClock,
     Source,
 )
@@ -37,6 +33,7 @@ from toolkit.data.clock import utc
 from toolkit.data.intervals import bars_per_year
 from toolkit.data.sources.named import source_of
 from toolkit.errors import ToolkitError, Uncertified
+from toolkit.execution.arming import config_hash
 from toolkit.execution.book import owned
 from toolkit.execution.brokers import Desk
 from toolkit.execution.brokers.cached import CachedBroker
@@ -44,7 +41,7 @@ from toolkit.execution.brokers.paper import PaperBroker
 from toolkit.execution.costs import rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
-from toolkit.execution.situation import quotes, sessions_since
+from toolkit.execution.situation import quotes
 from toolkit.execution.standing import Switches
 from toolkit.kernels.account import UNIT, Rules
 from toolkit.risk.sizing import Sizing, sized
@@ -70,34 +67,28 @@ class TradingEngine:
         self.config = config
         self.source: Source = source or source_of(config.source)
         self.clock: Clock = clock or clock_of(config, self.source.delay)
-        self.data_cache: Market = market or self._market(config)
+        self.data_cache: Market = market or market_of(config, self.source, self.clock)
         self.signal_generator = SignalGenerator(strategy_of(config) if strategy is None else strategy, clock=self.clock)
         self.sizing = sizing or sizing_of(config)
         costs, limits, policy, exits = config.economics()
         self.rules = rules(costs, limits, policy, exits, bars_per_year=bars_per_year(interval))
         self.folder = folder_of(config)
-        surroundings = os.environ if environment is None else environment
-        venue = connected(config, self.clock, surroundings) if broker is None else None
+        venue = connected(config, self.clock, environment) if broker is None else None
         cash = config.cash if venue is None else venue.broker.purse().cash / UNIT
         self.ledger = Ledger.open(self.folder, account=config.account, mode=config.mode, cash=cash, clock=self.clock)
         desk = venue.desk(self.ledger) if venue else (broker or PaperBroker)(self.ledger, self.rules)
         self.broker = CachedBroker(desk, self.clock)
         self.gate = Gate(limits, self.rules, config.operational())
-        switches = Switches((self.folder, Path(config.state).resolve()), surroundings)
-        self.watch = Watch(self.ledger, self.broker, switches, self.gate.operations, self.clock, venue, on_halt)
-        self.telemetry = Telemetry(self.folder / "telemetry.sqlite")
+        switches = Switches((self.folder, Path(config.state).resolve()), environment)
+        self.watch = Watch(self.ledger, self.broker, switches, self.gate, self.clock, venue, on_halt)
+        self.telemetry = Telemetry(self.folder / "telemetry.sqlite", config.max_api_calls_per_cycle)
         self._start = len(self.telemetry), self.ledger.account().equity  # of this run: earlier cycles, dollars
         if (opening := self.ledger.opening_cash) != config.cash and venue is None:
             log.warning("account %s began with $%.2f, cash in the configuration is ignored", config.account, opening)
         before = self.telemetry.frame().query("benchmark > 0")["benchmark"]  # a resumed account goes on from its last value
         self._benchmark = HeldEqually(config.symbols, float(before.iloc[-1]) if len(before) else self._start[1])
-        self.ended = "cycle by cycle"
+        self.ended, self._hash = "cycle by cycle", config_hash(config.model_dump(mode="json"))
         self._certificate: Certificate | None = None
-
-    def _market(self, config: Config) -> MarketData:
-        kept, anchor = config.cache, ANCHOR if config.anchor is None else pd.Timestamp(config.anchor)
-        return MarketData(self.source, BarCache(kept.directory, kept.quota), self.clock, ttl=kept.ttl, anchor=anchor,
-                          max_size=kept.max_size, past_budget=config.past_budget)  # fmt: skip
 
     @classmethod
     def from_yaml(cls, path: str | Path, **overrides: Any) -> TradingEngine:
@@ -122,17 +113,19 @@ class TradingEngine:
         before, lap = self._counts(), self.clock.monotonic
         self.source.meter.allow(self.config.max_api_calls_per_cycle)
         start = lap()
-        known = self._bars()
+        known = self.telemetry.fetched(self._bars)
         bars = self._scored(known)
+        self.broker.allow(self._left(before["api_calls"]))
         fetched = lap()
         scores = self.signal_generator.scores(bars)
         scored_at = lap()
         weights = sized(self.sizing, scores, bars)
+        risk = self.watch.risk_of(known)
         sized_at = lap()
         outcome = turn(
             known, last_row(scores), last_row(weights), key=self.cycle_key(bars), desk=self.broker, ledger=self.ledger,
             gate=self.gate, clock=self.clock, look=self.watch.look, missing=self._missing(known), late=self._late(known),
-            suspect=doubtful(known),
+            suspect=doubtful(known), config=self._hash,
         )  # fmt: skip
         self.watch.judge(outcome)
         equity = self.broker.account().equity
@@ -144,10 +137,8 @@ class TradingEngine:
             benchmark=self._benchmark.value(last_row(bars.close)), status=ending(outcome, known),
             **{name: n - before[name] for name, n in self._counts().items()},
         )  # fmt: skip
-        account = self.broker.account()
-        silent = held_silent(account, sessions_since(known, self._missing(known)), self.gate.limits.max_stale_sessions)
-        notes += held_beside(account, self.config.symbols) + silent + self.watch.told(was)
-        return CycleReport(self.telemetry.write(row), row, outcome, known.issues, notes)
+        notes += self.watch.said(known, self.config.symbols, self._missing(known), was)
+        return CycleReport(self.telemetry.write(row), row, outcome, known.issues, notes, risk)
 
     def preview(self) -> Preview:
         """What the next cycle would trade, and why; nothing is sent and nothing is written."""
@@ -239,9 +230,8 @@ class TradingEngine:
     def failed(self, error: ToolkitError) -> None:
         """A cycle that raised leaves a row too."""
         account = self.ledger.account()
-        session = "" if account.session is None else account.session.isoformat()
-        row = CycleRow(session=session, equity=account.equity, status=f"failed: {error.code}")
-        self.telemetry.write(row)
+        day = "" if account.session is None else account.session.isoformat()
+        self.telemetry.write(CycleRow(session=day, equity=account.equity, status=f"failed: {error.code}"))
 
     # --------------------------------------------------------------------------------------------------------- parts
     def _bars(self) -> Bars:
@@ -269,10 +259,16 @@ class TradingEngine:
             return 0
         return Calendar(bars.calendar).last_known(self.clock.now(), self.source.delay) - last_session(bars)
 
+    def _left(self, before: int) -> int | None:
+        """Requests that the cycle may still make, after those for bars."""
+        most = self.config.max_api_calls_per_cycle
+        return None if most is None else max(0, most - (self._counts()["api_calls"] - before))
+
     def _counts(self) -> dict[str, int]:
         bars, scores = self.data_cache.stats(), self.signal_generator.stats()
         return {
-            "bars_hits": int(bars["hits"]), "bars_misses": int(bars["misses"]), "api_calls": int(bars["api_calls"]),
+            "bars_hits": int(bars["hits"]), "bars_misses": int(bars["misses"]),
+            "api_calls": int(bars["api_calls"]) + self.broker.calls,
             "indicators_hits": int(scores["hits"]), "indicators_misses": int(scores["misses"]),
             "account_hits": self.broker.hits, "account_misses": self.broker.misses,
         }  # fmt: skip

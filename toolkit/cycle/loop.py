@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from toolkit.cycle.report import CycleReport
-from toolkit.data import Calendar, Clock, ReplayClock
+from toolkit.data import Calendar, Clock, ReplayClock, SystemClock
 from toolkit.errors import DataUnavailable, InvalidParameter, ToolkitError
 
 if TYPE_CHECKING:
@@ -141,11 +141,11 @@ def wake(now: pd.Timestamp, calendar: str, delay: pd.Timedelta) -> pd.Timestamp:
 
 
 def _wait(clock: Clock, due: pd.Timestamp, stopped: Callable[[], bool]) -> bool:
-    """Sleeps until `due`, looking for a stop file each second; False if there is one."""
+    """Sleeps until `due`, by the machine's clock looking for a stop file each second; False if there is one."""
     while (left := (due - clock.now()).total_seconds()) > 0.0:
         if stopped():
             return False
-        clock.sleep(min(left, LOOK))
+        clock.sleep(min(left, LOOK) if isinstance(clock, SystemClock) else left)
     return not stopped()
 
 

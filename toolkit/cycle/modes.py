@@ -1,4 +1,4 @@
-"""What a mode means: by which clock it runs, and where its account lies."""
+"""What a configuration means: by which clock a run goes, where its account lies, where its bars come from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from toolkit.cycle.config import Config
-from toolkit.data import Calendar, Clock, ReplayClock, SystemClock
+from toolkit.data import ANCHOR, BarCache, Calendar, Clock, MarketData, ReplayClock, Source, SystemClock
 from toolkit.errors import ConfigError
 
 FIRST, LAST = "2012-02-01", "2013-03-01"  # of a replay that names no days: the last year of the bundled prices
@@ -31,3 +31,10 @@ def folder_of(config: Config) -> Path:
     if config.mode == "replay":
         name += f"-{SystemClock().now():%Y%m%dT%H%M%S%f}"
     return Path(config.state).resolve() / name
+
+
+def market_of(config: Config, source: Source, clock: Clock) -> MarketData:
+    """The source behind its cache."""
+    kept, anchor = config.cache, ANCHOR if config.anchor is None else pd.Timestamp(config.anchor)
+    return MarketData(source, BarCache(kept.directory, kept.quota), clock, ttl=kept.ttl, anchor=anchor,
+                      max_size=kept.max_size, past_budget=config.past_budget)  # fmt: skip

@@ -15,6 +15,7 @@ from toolkit.cycle.turn import Turn
 from toolkit.data.bars import Issue
 from toolkit.execution.orders import Account, shares, untypeset
 from toolkit.kernels.account import UNIT
+from toolkit.risk.report import RiskReport
 
 
 @dataclass(frozen=True, repr=False)
@@ -25,7 +26,8 @@ class CycleReport:
     row: CycleRow
     turn: Turn
     issues: tuple[Issue, ...] = ()
-    notes: tuple[str, ...] = ()  # what is to be known of the strategy
+    notes: tuple[str, ...] = ()  # what is to be known of the strategy and the account
+    risk: RiskReport | None = None  # of what was held before this cycle's trades; None with nothing held
 
     @property
     def session(self) -> pd.Timestamp:
@@ -60,7 +62,7 @@ class CycleReport:
     @property
     def idle(self) -> bool:
         """Whether nothing is left to do until the exchange has something new: all orders sent, all books agree."""
-        return not (self.turn.issues or self.issues or self.turn.unsure)
+        return not (self.turn.issues or self.issues or self.turn.unsent)
 
     def lines(self) -> list[str]:
         """Orders, cuts, denials and issues, a line each."""
@@ -68,7 +70,7 @@ class CycleReport:
         said += [f"no order for {o.symbol}: {o.side} cut to nothing by {o.limit}" for o in self.turn.cut]
         said += [str(verdict) for verdict in self.turn.denials] + [str(issue) for issue in self.issues]
         said += [f"rejected by the broker: {order}" for order in self.turn.rejected]
-        said += [f"of unknown fate, looked up again: {order}" for order in self.turn.unsure] + list(self.turn.issues)
+        said += [f"not at the broker for sure: {order}" for order in self.turn.unsent] + list(self.turn.issues)
         if self.turn.late:
             said.append("the next open has passed: nothing was planned, run between a close and the next open")
         if self.turn.repeated:

@@ -28,7 +28,10 @@ SHARES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 
 @dataclass(frozen=True, repr=False)
 class Percentiles:
-    """Seconds of each phase and of the total: columns p50, p95, p99, interpolated between cycles; NaN without a cycle."""
+    """Seconds of each phase and of the total: columns p50, p95, p99, interpolated between cycles; NaN without a cycle.
+
+    Cycles that failed were not timed and do not count.
+    """
 
     frame: pd.DataFrame
     cycles: int
@@ -36,6 +39,7 @@ class Percentiles:
     @classmethod
     def of(cls, run: pd.DataFrame) -> Percentiles:
         """Percentiles of a run's telemetry, one row a cycle."""
+        run = timed(run)
         table = run[list(COLUMNS.values())].quantile(list(SHARES.values())).T
         return cls(table.set_axis(list(COLUMNS)).set_axis(list(SHARES), axis=1), len(run))
 
@@ -79,10 +83,11 @@ class TwoRuns:
     @classmethod
     def of(cls, before: pd.DataFrame, after: pd.DataFrame, samples: int = 1000) -> TwoRuns:
         """Two runs' telemetry, one row a cycle; InvalidParameter for a run of fewer than 10 cycles."""
+        before, after = timed(before), timed(after)
         for name, run in (("earlier", before), ("later", after)):
             if len(run) < LEAST:
                 cure = f"let it run for at least {LEAST}: fewer say nothing about their spread"
-                raise InvalidParameter(f"the {name} run has {len(run)} cycles", cure)
+                raise InvalidParameter(f"the {name} run has {len(run)} cycles that were timed", cure)
         rows = [ratio(before[column].to_numpy(float), after[column].to_numpy(float), samples) for column in COLUMNS.values()]
         frame = pd.DataFrame(rows, index=list(COLUMNS), columns=["before", "after", "ratio", "low", "high"])
         return cls(frame, (len(before), len(after)))
@@ -112,6 +117,11 @@ class TwoRuns:
 
     def _repr_html_(self) -> str:
         return in_html(self._title(), ["before", "after", "ratio", "95 % interval"], self._rows())
+
+
+def timed(run: pd.DataFrame) -> pd.DataFrame:
+    """The rows of cycles that came to their end: one that failed leaves a row without times."""
+    return run[run[COLUMNS["total"]] > 0.0]
 
 
 def ratio(before: np.ndarray, after: np.ndarray, samples: int) -> tuple[float, float, float, float, float]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -15,6 +15,7 @@ from toolkit.cycle.run_times import Percentiles, TwoRuns
 from toolkit.data import work
 
 log = logging.getLogger(__name__)
+Fetched = TypeVar("Fetched")
 PHASES = ("data_fetch_time", "signal_generation_time", "risk_calculation_time", "execution_time")
 
 
@@ -63,6 +64,7 @@ class Telemetry:
         self.budget = budget
         self._rows: list[CycleRow] = []
         self._waits: list[tuple[int, str, float]] = []  # cycle, symbol, seconds
+        self._waited: Mapping[str, float] = {}  # for the next row
         self._db: sqlite3.Connection | None = None
         try:
             self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
@@ -79,15 +81,22 @@ class Telemetry:
             log.warning("telemetry cannot be kept in %s (%s): it stays in memory", path, error)
             self._db = None
 
+    def fetched(self, fetch: Callable[[], Fetched]) -> Fetched:
+        """What `fetch` returns; how long a source kept it waiting for each symbol is kept with the next row."""
+        with work.watch() as watched:
+            self._waited = watched.waits
+            return fetch()
+
     def write(self, row: CycleRow, waits: Mapping[str, float] | None = None) -> int:
-        """Keeps a row and returns its number, from 0; `waits` are seconds until a source answered, by symbol asked for."""
+        """Keeps a row and returns its number, from 0; `waits`: seconds by symbol, if not those of the last `fetched`."""
         cycle = len(self._rows)
-        new = [(cycle, symbol, seconds) for symbol, seconds in (waits or {}).items()]
+        new = [(cycle, symbol, seconds) for symbol, seconds in (self._waited if waits is None else waits).items()]
+        self._waited = {}
         self._rows.append(row)
         self._waits += new
         self._insert("cycles", [astuple(row)])
         self._insert("waits", new)
-        work.report(*measured(row))
+        work.report(*(measured(row) if row.total_cycle_time > 0.0 else ({}, {})))
         return cycle
 
     def _insert(self, table: str, rows: Iterable[tuple]) -> None:
@@ -114,7 +123,7 @@ class Telemetry:
         """The `n` symbols that a source kept waiting longest, the longest first: `fetches` counted, the rest seconds.
 
         Columns fetches, median, longest. Symbols of one request waited equally long; a failure is a wait as well. Empty
-        where nothing was fetched, or its waits were not handed to `write`.
+        where no source was asked.
         """
         waits = pd.DataFrame(self._waits, columns=["cycle", "symbol", "seconds"]).groupby("symbol")["seconds"]
         table = waits.agg(fetches="count", median="median", longest="max")

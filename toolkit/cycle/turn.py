@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 
 from toolkit.data import Bars, Clock, SystemClock
+from toolkit.data.work import phase
 from toolkit.execution.book import KINDS, LIMIT_NAMES, book_symbols, read_only, to_book
 from toolkit.execution.brokers import Desk
 from toolkit.execution.gate import Gate, Verdict
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.lifecycle import cancel, close_others, resolve, send_planned
 from toolkit.execution.orders import Account, Fill, Intent, Order, order_id
-from toolkit.execution.schema import UNSURE
+from toolkit.execution.schema import UNSENT, UNSURE
 from toolkit.execution.situation import Quotes, Situation, quotes, recorded, today
 from toolkit.kernels.account import REPLACED, Rules
 from toolkit.kernels.portfolio import decide
@@ -54,7 +55,7 @@ class Turn:
     repeated: bool = False
     late: bool = False
     issues: tuple[str, ...] = ()  # what does not agree with the broker's books
-    unsure: tuple[Order, ...] = ()  # of unknown fate
+    unsent: tuple[Order, ...] = ()  # planned and not at the broker yet, or of unknown fate
 
 
 def plan(scores: Mapping[str, float], weights: Mapping[str, float], account: Account, rules: Rules, key: str,
@@ -87,13 +88,15 @@ def judge(wish: Plan, situation: Situation, gate: Gate) -> list[Verdict]:
     return gate.review(wish.orders, replace(situation, account=replace(situation.account, waiting=kept)))
 
 
+@phase("execution")
 def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], *, key: str, desk: Desk, ledger: Ledger,
          gate: Gate, clock: Clock = SystemClock(), look: Look | None = None, missing: int = 0, late: bool = False,
-         suspect: Mapping[str, str] | None = None) -> Turn:  # fmt: skip
+         suspect: Mapping[str, str] | None = None, config: str = "") -> Turn:  # fmt: skip
     """Resolves what is unknown, settles up to the last bar, then plans and sends the cycle `key`; one that is done is left.
 
     `look` gathers what the gate looks at, the account and the ledger's counts by default. `late`: the open at which orders of
     this close would fill has passed, so none is sent. `suspect`: symbols whose bars are doubtful, and why.
+    `config`: a hash of the configuration, kept with the plan.
     """
     resolve(ledger, desk, clock)
     issues = tuple(desk.reconcile())
@@ -101,7 +104,7 @@ def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], 
     close_others(ledger, "" if late else key)
     status = ledger.cycle_status(key)
     if status == "done" or late:
-        return Turn(fills, repeated=status == "done", late=late and status != "done", issues=issues, unsure=_unsure(ledger))
+        return Turn(fills, repeated=status == "done", late=late and status != "done", issues=issues, unsent=_unsent(ledger))
     seen = quotes(bars, missing, suspect)
     around = partial(look or partial(situated, ledger, desk), seen, bars.index[-1], key)
     denials: tuple[Verdict, ...] = ()
@@ -116,29 +119,30 @@ def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], 
             for v in verdicts
         ] + [Intent(o, "CUT", o.limit) for o in cut]
         idle = not any(i.status == "PLANNED" for i in intents)
-        kept = recorded(situation, scores, weights) if intents or wish.scores else None
+        about = {"symbols": list(bars.symbols), "at": ledger.now(), "config": config}
+        kept = recorded(situation, scores, weights) | about if intents or wish.scores else None
         ledger.plan(key, bars.index[-1], bars.fingerprint, intents, wish.scores or {}, wish.superseded, idle, kept)
         if intents:
             desk.forget()
         cancel(wish.superseded, desk)
         if idle:
-            return Turn(fills, (), denials, cut, issues=issues, unsure=_unsure(ledger))
+            return Turn(fills, (), denials, cut, issues=issues, unsent=_unsent(ledger))
     orders, more, rejected = send_planned(ledger, desk, gate, key, around, clock)
     if not ledger.is_open(key):
         ledger.close_cycle(key)
-    return Turn(fills, orders, denials + more, cut, rejected, issues=issues, unsure=_unsure(ledger))
+    return Turn(fills, orders, denials + more, cut, rejected, issues=issues, unsent=_unsent(ledger))
 
 
-def _unsure(ledger: Ledger) -> tuple[Order, ...]:
-    return tuple(ledger.orders_in(*UNSURE))
+def _unsent(ledger: Ledger) -> tuple[Order, ...]:
+    return tuple(ledger.orders_in(*UNSENT, *UNSURE))
 
 
 def situated(ledger: Ledger, desk: Desk, seen: Quotes, session: pd.Timestamp, key: str, symbols: Sequence[str]) -> Situation:
     """What account, ledger and broker say now; an engine adds its switches and conditions."""
-    standing, why, peak, day = ledger.rows("SELECT standing, why, coalesce(peak, 0), coalesce(day_equity, 0) FROM account")[0]
     about = desk.outlook(symbols)
+    standing, why, peak, day = ledger.rows("SELECT standing, why, coalesce(peak, 0), coalesce(day_equity, 0) FROM account")[0]
     seen = replace(seen, suspect={**seen.suspect, **about.frozen}) if about.frozen else seen
     return Situation(
         desk.account(), seen, today(ledger, session, key), standing, why, peak=peak, day_equity=day, pause=about.pause,
-        skew=about.skew, buying_power=about.buying_power, assets=about.assets,
+        accepts=about.accepts, skew=about.skew, buying_power=about.buying_power, assets=about.assets,
     )  # fmt: skip

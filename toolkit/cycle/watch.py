@@ -10,14 +10,18 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from toolkit.cycle.connected import Venue
+from toolkit.cycle.report import held_beside, held_silent
 from toolkit.cycle.turn import Turn, situated
 from toolkit.data import Bars, Clock
 from toolkit.execution.brokers import Desk
-from toolkit.execution.checks import Operations
+from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
-from toolkit.execution.situation import Quotes, Situation
+from toolkit.execution.situation import Quotes, Situation, sessions_since
 from toolkit.execution.standing import ACTIVE, HALT, Switches
 from toolkit.kernels.account import UNIT
+from toolkit.risk.cached import CycleRisk
+from toolkit.risk.limits import Limit
+from toolkit.risk.report import RiskReport
 
 log = logging.getLogger(__name__)
 DOUBTFUL = {"SPLIT_SUSPECT", "ANOTHER_SERIES"}  # issues of bars
@@ -35,10 +39,20 @@ class Watch:
     ledger: Ledger
     desk: Desk
     switches: Switches
-    operations: Operations
+    gate: Gate
     clock: Clock
     venue: Venue | None
     on_halt: Callable[[str], object] | None
+
+    def __post_init__(self) -> None:
+        limits = {"leverage": self.gate.limits.max_gross, "largest": self.gate.limits.max_position}
+        self.risk = CycleRisk([Limit(name, most) for name, most in limits.items() if most < math.inf])
+
+    def risk_of(self, bars: Bars) -> RiskReport | None:
+        """The risk of what is held at the last bar, made again where bars or holdings changed; None with nothing held."""
+        account = self.desk.account()
+        held = {s: p.qty / UNIT for s, p in account.positions.items() if p.qty and s in bars.symbols}
+        return self.risk.update(bars, held, account.equity) if held and account.equity > 0.0 else None
 
     def look(self, seen: Quotes, session: pd.Timestamp, key: str, symbols: Sequence[str]) -> Situation:
         """What the gate looks at: the account, the switches, the conditions of live trading, the broker's side."""
@@ -47,8 +61,10 @@ class Watch:
         return replace(found, kill=self.switches.pulled(), unarmed=unarmed)
 
     def judge(self, outcome: Turn) -> None:
-        """Halts the account after too deep a fall, or too many rejected orders in a row."""
-        most, streak = self.operations.max_drawdown, self.operations.error_streak
+        """Forgets the risk after fills; halts the account after too deep a fall, or too many rejected orders in a row."""
+        if outcome.fills:
+            self.risk.invalidate()
+        most, streak = self.gate.operations.max_drawdown, self.gate.operations.error_streak
         (peak,) = self.ledger.rows("SELECT coalesce(peak, 0) FROM account")[0]
         equity = self.desk.account().equity
         if peak and most < math.inf and not 1.0 - equity * UNIT / peak <= most:
@@ -59,6 +75,12 @@ class Watch:
             )
             if len(last) == streak and all(after == "REJECTED" for (after,) in last):
                 self._halt(f"the broker rejected {len(last)} orders in a row", "gate")
+
+    def said(self, bars: Bars, symbols: Sequence[str], missing: int, was: str) -> tuple[str, ...]:
+        """What a report has to say of holdings that nobody decides about, and of the standing since it `was` otherwise."""
+        account = self.desk.account()
+        silent = held_silent(account, sessions_since(bars, missing), self.gate.limits.max_stale_sessions)
+        return held_beside(account, symbols) + silent + self.told(was)
 
     def halt(self, why: str) -> None:
         """Nothing is sent any more until a person lifts it with `toolkit resume`; tells `on_halt`."""

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from toolkit.data.sources import BatchSource, History, Source
 from toolkit.data.validate import validated
+from toolkit.data.work import carried, waiting
 from toolkit.errors import DataUnavailable, ToolkitError
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def in_parallel(
     total = sum(map(len, groups))
     # A single wave of threads is over at once, and a bar that only sometimes shows would change a notebook's outputs.
     with tqdm(total=total, desc="fetching bars", unit="symbol", leave=False, disable=len(groups) <= n_jobs) as bar:
-        for fetched in threads(joblib.delayed(fetch)(group) for group in groups):
+        for fetched in threads(joblib.delayed(carried(fetch))(group) for group in groups):
             answers = store(fetched)
             bar.update(len(answers))
             yield from answers.items()
@@ -48,7 +49,8 @@ def asked(
     """For each symbol its validated history, or the error that it ended in; one failure stops no other."""
     if isinstance(source, BatchSource) and len(symbols) > 1:
         try:
-            replies = dict(source.fetch_many(symbols, start, end, interval))
+            with waiting(*symbols):
+                replies = dict(source.fetch_many(symbols, start, end, interval))
         except Exception as error:
             return {symbol: _failure(symbol, error) for symbol in symbols}
         missing = DataUnavailable(f"{source.name} did not answer", "ask again later")
@@ -56,7 +58,9 @@ def asked(
     answers: dict[str, History | ToolkitError] = {}
     for symbol in symbols:
         try:
-            answers[symbol] = _checked(symbol, source.fetch(symbol, start, end, interval), interval)
+            with waiting(symbol):
+                reply = source.fetch(symbol, start, end, interval)
+            answers[symbol] = _checked(symbol, reply, interval)
         except Exception as error:
             answers[symbol] = _failure(symbol, error)
     return answers

@@ -26,6 +26,7 @@ from toolkit.data.sources import BatchSource, Source
 from toolkit.data.sources.named import source_of
 from toolkit.data.store import Damaged, Served, Store
 from toolkit.data.symbols import checked_symbols
+from toolkit.data.work import count, phase
 from toolkit.errors import (
     BudgetSpent,
     InvalidParameter,
@@ -72,6 +73,7 @@ class MarketData:
         self._lock = threading.Lock()
         self._store = Store(self.source, self.cache, self.clock.namespace)
 
+    @phase("fetch")
     def bars(
         self,
         symbols: str | Iterable[str],
@@ -177,6 +179,7 @@ class MarketData:
             self._counts["misses"] += len(due)
             self._counts["stale"] += stale
             self._counts["unknown"] += unknown
+        count(hits=len(symbols) - len(due) - unknown, misses=len(due), calls=0)
         if due:
             size = self.source.batch if isinstance(self.source, BatchSource) else 1
             groups = [due[at : at + size] for at in range(0, len(due), size)]

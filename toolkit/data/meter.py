@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from toolkit.data.work import count
 from toolkit.errors import BudgetSpent
 
 
@@ -39,3 +40,4 @@ class Meter:
                 what = f"the allowance of {self._allowance} requests is spent"
                 raise BudgetSpent(what, "raise max_api_calls_per_cycle, or wait for the next cycle")
             self.calls += 1
+        count(calls=1)

@@ -40,7 +40,6 @@ class Ledger:
         # A ledger that is dropped without being closed lets go of its lock as well.
         self._release = finalize(self, os.close, lock) if lock is not None else None
 
-    # ------------------------------------------------------------------------------------------------ opening, closing
     @classmethod
     def open(cls, folder: Path, *, account: str, mode: str, cash: float, clock: Clock | None = None) -> Ledger:
         """The ledger in `folder`, created with a first transfer of `cash` dollars where there is none.
@@ -164,7 +163,6 @@ class Ledger:
         """This instant of the ledger's clock, ISO, UTC."""
         return self._clock.now().isoformat()
 
-    # ---------------------------------------------------------------------------------------------------- the account
     def account(self) -> Account:
         """Cash, positions and accepted orders as of the last settled session."""
         name, mode, cash, session = self._db.execute("SELECT name, mode, cash, session FROM account").fetchone()
@@ -211,7 +209,6 @@ class Ledger:
         """Keys of cycles that were planned and not finished, oldest first."""
         return [key for (key,) in self._db.execute("SELECT key FROM cycles WHERE status <> 'done' ORDER BY rowid")]
 
-    # ------------------------------------------------------------------------------------------------- what is written
     def settle(self, session: pd.Timestamp, events: Iterable[Event], positions: Iterable[Position],
                orders: Iterable[Outcome]) -> None:  # fmt: skip
         """Books what happened up to `session`: events, the state of positions, and what became of orders."""
@@ -254,10 +251,6 @@ class Ledger:
         with self.transaction() as db:
             db.execute("INSERT INTO arrived VALUES (?,?) ON CONFLICT(id) DO NOTHING", (order, self.now()))
 
-    def has_arrived(self, order: str) -> bool:
-        """Whether the paper broker has the order."""
-        return bool(self._db.execute("SELECT 1 FROM arrived WHERE id = ?", (order,)).fetchone())
-
     def close_cycle(self, key: str) -> None:
         """Marks a cycle done, with the equity; LedgerError while an order of it is neither sent nor given up."""
         with self.transaction() as db:
@@ -269,16 +262,24 @@ class Ledger:
             with self.transaction() as db:
                 entries.stand(db, standing, why, who, self.now())
 
-    # ---------------------------------------------------------------------------------------------- looking at it again
     def frame(self, table: str) -> pd.DataFrame:
         """One of the tables (schema.TABLES) in the order it was written."""
         if table not in schema.TABLES:
             raise LedgerError(f"there is no table {table!r}", f"use one of {', '.join(schema.TABLES)}")
-        return pd.read_sql_query(f"SELECT * FROM {table} ORDER BY rowid", self._db)
+        with self._reading():
+            return pd.read_sql_query(f"SELECT * FROM {table} ORDER BY rowid", self._db)
 
     def rows(self, query: str, *values: object) -> list[tuple]:
         """The answer to a question in SQL."""
-        return self._db.execute(query, values).fetchall()
+        with self._reading():
+            return self._db.execute(query, values).fetchall()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, pd.errors.DatabaseError) as error:
+            raise LedgerError(f"{self.path} cannot be read ({error})", "restore a copy, see `toolkit ledger verify`") from None
 
     def damage(self) -> list[str]:
         """What SQLite finds wrong with the file itself; empty if it is whole."""

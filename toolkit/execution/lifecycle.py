@@ -92,6 +92,9 @@ def send_planned(ledger: Ledger, desk: Desk, gate: Gate, key: str, look: Callabl
     planned = ledger.orders_in(*UNSENT, cycle=key)
     for i, order in enumerate(planned):
         situation = look([order.symbol])
+        if situation.accepts is not None and order.kind == "market" and situation.accepts > clock.now():
+            log.info("orders for the next open are taken from %s on: %s waits", situation.accepts, order)
+            continue
         if 0.0 < situation.pause <= gate.operations.max_pause:
             clock.sleep(situation.pause)
             situation = look([order.symbol])

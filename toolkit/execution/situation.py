@@ -62,6 +62,7 @@ class Situation:
     peak: int = 0  # micro-dollars, the highest equity
     day_equity: int = 0  # micro-dollars, before the last session
     pause: float = 0.0  # seconds until the broker may be asked again
+    accepts: pd.Timestamp | None = None  # from when on the broker takes orders for the next open; None: now
     skew: float = 0.0  # seconds between the broker's clock and ours
     clash: str = ""  # where the broker's clock and the calendar disagree about the next open
     buying_power: float = np.inf  # dollars
@@ -121,6 +122,7 @@ def recorded(situation: Situation, scores: Mapping[str, float], weights: Mapping
     a = situation.account
     positions = [[p.symbol, p.qty, p.entry, p.mark, p.score, schema.text(p.seen), p.peak, p.out] for p in a.positions.values()]
     plain = {f.name: getattr(situation, f.name) for f in fields(situation) if f.name not in NESTED}
+    plain["accepts"] = schema.text(situation.accepts)
     return plain | {
         "account": [a.name, a.mode, a.cash, schema.text(a.session), positions, [astuple(o) for o in a.waiting]],
         "quotes": [dict(getattr(situation.quotes, f.name)) for f in fields(Quotes)],
@@ -145,7 +147,8 @@ def remembered(kept: Mapping[str, Any]) -> Situation:
     done = Today(count, by_symbol, turnover, tuple(Order(*row) for row in unsure), {(s, side): qty for s, side, qty in sent})
     assets = kept["assets"]
     about = None if assets is None else {s: None if row is None else Asset(*row) for s, row in assets.items()}
-    names = {f.name for f in fields(Situation)} - NESTED - {"unarmed"}
+    names = {f.name for f in fields(Situation)} - NESTED - {"unarmed", "accepts"}
     plain = {name: kept[name] for name in names}
     unarmed = None if kept["unarmed"] is None else tuple(kept["unarmed"])
-    return Situation(account, Quotes(*kept["quotes"]), done, assets=about, unarmed=unarmed, **plain)
+    accepts = schema.time_of(kept.get("accepts"))
+    return Situation(account, Quotes(*kept["quotes"]), done, assets=about, unarmed=unarmed, accepts=accepts, **plain)

@@ -6,6 +6,7 @@ acts before the next order, in whatever process.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +23,11 @@ class Switches:
     """Where to look before each order is sent: the kill files of this account and of all, and the environment."""
 
     folders: tuple[Path, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] | None = field(default=None, repr=False)  # None: the process's, whose values are secret
 
     def pulled(self) -> str:
         """Why nothing may be sent, "" if it may."""
-        if said := self.environment.get(TK_HALT, ""):
+        if said := (os.environ if self.environment is None else self.environment).get(TK_HALT, ""):
             return f"{TK_HALT} is set: {said}"
         for folder in self.folders:
             path = folder / KILL

@@ -76,16 +76,17 @@ def cycle_times(telemetry: pd.DataFrame, ax: Axes | None = None) -> Axes:
     total = telemetry["total_cycle_time"].to_numpy(dtype=float) * 1e3
     edges = np.arange(len(total) + 1) + 0.5
     base = np.zeros(len(total))
-    for label, (column, colour) in PHASES.items():
+    for label, (column, colour) in PHASES.items() if len(total) else ():
         top = base + telemetry[column].to_numpy(dtype=float) * 1e3
         ax.stairs(top, edges, baseline=base, fill=True, color=colour, label=label)
         base = top
-    ax.stairs(np.maximum(total, base), edges, baseline=base, fill=True, color="#D0D0D0", label="rest")
     if len(total):
+        ax.stairs(np.maximum(total, base), edges, baseline=base, fill=True, color="#D0D0D0", label="rest")
         _percentiles(ax, total)
     cycle_ticks(ax)
     tidy(ax, "Cycle time", "milliseconds")
-    legend(ax, columns=5)
+    if len(total):
+        legend(ax, columns=5)
     return ax
 
 

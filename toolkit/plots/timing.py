@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from toolkit.cycle.durations import MARK, approximate
 from toolkit.errors import InvalidParameter
@@ -106,7 +107,9 @@ class Comparison:
         )  # fmt: skip
         ax.set_xscale("log")
         ax.invert_yaxis()
-        ax.set_xlabel("seconds a call", fontsize=9)
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: approximate(seconds).removeprefix(MARK)))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set_xlabel("time a call (logarithmic)", fontsize=9)
         return tidy(ax)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from toolkit.data.work import phase
 from toolkit.errors import InvalidParameter, StrategyFailed, ToolkitError
 from toolkit.signals.indicators import rolling_std
 from toolkit.signals.panels import labelled, panel, same_labels, whole
@@ -54,6 +55,7 @@ def volatility_target(annual: float = 0.10, window: int = 63, gross: float = 0.9
     )
 
 
+@phase("risk")
 def sized(sizing: Sizing, scores: pd.DataFrame, bars: Bars) -> pd.DataFrame:
     """The checked weights of a sizing; StrategyFailed if it raised."""
     try:

@@ -18,6 +18,7 @@ import pandas as pd
 
 from toolkit.data.calendar import Calendar
 from toolkit.data.intervals import dated
+from toolkit.data.work import phase
 from toolkit.errors import InvalidParameter
 from toolkit.kernels.program import Program, Step, block
 from toolkit.signals.formula import FIELDS, Formula, Indicator
@@ -182,6 +183,7 @@ def field(bars: Bars, name: str) -> np.ndarray:
     return np.broadcast_to(starts, (len(bars.symbols), len(labels)))
 
 
+@phase("kernels")
 def values(what: Indicator, rows: list[np.ndarray]) -> np.ndarray:
     """Outputs (n_outputs, n_symbols, n_bars) of float64 rows (n_symbols, n_bars), one for each input."""
     n_outputs, shape = len(what.places), rows[0].shape

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from toolkit.data.clock import Clock
+from toolkit.data.work import phase
 from toolkit.errors import InvalidParameter, StrategyFailed, ToolkitError
 from toolkit.signals.memory import Recent
 from toolkit.signals.panels import labelled, panel, same_labels
@@ -33,6 +34,7 @@ class SignalGenerator:
         self._recent: Recent[pd.DataFrame] = Recent(clock=clock, max_size=max_size, ttl=ttl)
         self._running: Running | None = None
 
+    @phase("signals")
     def scores(self, bars: Bars) -> pd.DataFrame:
         """Scores in [-1, 1] or NaN, shape (n_bars, n_symbols); a copy on write, the memory is not touched by it."""
         return self._recent.get(bars.fingerprint, lambda: self._scored(bars)).copy(deep=False)
@@ -60,6 +62,7 @@ class SignalGenerator:
         return self._recent.stats()
 
 
+@phase("signals")
 def scored(strategy: Scoring, bars: Bars, name: str) -> pd.DataFrame:
     """The checked scores of a strategy; StrategyFailed if it raised, or scored no bar of any symbol.
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from toolkit.data.clock import Clock
+from toolkit.data.work import phase
 from toolkit.errors import InvalidParameter
 from toolkit.kernels.program import Program, Step, block
 from toolkit.kernels.stream import Snapshot, Stream
@@ -255,6 +256,7 @@ def programmed(members: Members) -> tuple[Program, list[int]]:
     return Program(len(fields), steps), wanted
 
 
+@phase("kernels")
 def computed(members: Members, bars: Bars, out: np.ndarray | None = None) -> np.ndarray:
     """Outputs of all members, (n_outputs, n_symbols, n_bars); NaN where the history is too short for any value."""
     shape = sum(len(m.places) for m in members), len(bars.symbols), len(bars)

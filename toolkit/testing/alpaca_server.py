@@ -24,7 +24,7 @@ from typing import Any
 
 import pandas as pd
 
-from toolkit.data import Bars
+from toolkit.data import Bars, Clock
 from toolkit.errors import InvalidParameter
 from toolkit.testing.alpaca_bodies import event_body
 from toolkit.testing.alpaca_faults import AFTERWARDS, CONTENT, DURING, FAULTS, REFUSALS, STREAM, during
@@ -43,18 +43,19 @@ class AlpacaServer:
     """Serves `bars` (one Bars an interval) as Alpaca would at the instant `now`; None: at the machine's time.
 
     A context manager that listens on 127.0.0.1 alone. `limit` requests a minute are allowed. Without an `exchange` it trades
-    its daily bars for an account of 100,000 dollars, if it has any.
+    its daily bars for an account of 100,000 dollars, if it has any. With a `clock` it moves to its instant at each request.
     """
 
     def __init__(
         self, bars: Bars | Iterable[Bars], now: pd.Timestamp | None = None, latency: float = 0.0, limit: int = 200,
-        exchange: Exchange | None = None,
+        exchange: Exchange | None = None, clock: Clock | None = None,
     ) -> None:  # fmt: skip
         several = [bars] if isinstance(bars, Bars) else list(bars)
         self.bars = {each.interval: each for each in several}
         self._exchange = Exchange(self.bars["1d"]) if exchange is None and "1d" in self.bars else exchange
         self._stream: TradeUpdates | None = None
-        self.now, self.latency, self.limit = now, latency, limit
+        self.clock = clock
+        self.now, self.latency, self.limit = clock.now() if clock and now is None else now, latency, limit
         self.key, self.secret = "PKLOOPBACK", "loopback-secret"
         self.routes: dict[tuple[str, str], Route] = {  # by method and a pattern of the whole path
             ("GET", "/v2/stocks/bars"): lambda server, asked: Reply(*bars_page(server.bars, asked.query, server.instant)),
@@ -162,6 +163,8 @@ class AlpacaServer:
         """The reply to one request: keys, then the limit, then the route, and the faults of what is booked and said."""
         if (key, secret) != (self.key, self.secret):
             return Reply({"message": "unauthorized."}, 401)
+        if self.clock is not None and self.clock.now() != self._now:
+            self.now = self.clock.now()
         minute = int(self.instant.timestamp()) // 60
         with self._lock:
             self._minutes[minute] += 1

@@ -48,6 +48,10 @@ class Broker(Protocol):
         """Fills and other changes of the account since, oldest first, each page read."""
         ...
 
+    def accepts(self, now: pd.Timestamp) -> pd.Timestamp:
+        """From when on orders for the next open are taken: `now`, or later. No request."""
+        ...
+
     def positions(self) -> list[Holding]: ...
 
     def purse(self) -> Purse: ...
@@ -68,6 +72,15 @@ class Desk(Protocol):
     @property
     def sure(self) -> bool:
         """Whether an order that is not found never arrived; a broker behind a wire may show it later."""
+        ...
+
+    @property
+    def calls(self) -> int:
+        """Requests made so far."""
+        ...
+
+    def allow(self, requests: int | None) -> None:
+        """From now on at most `requests` more; None: as many as it takes."""
         ...
 
     def reconcile(self) -> list[str]:

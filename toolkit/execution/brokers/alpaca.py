@@ -215,6 +215,13 @@ class AlpacaBroker:
             seen.add(last)
             token = {"page_token": last}
 
+    def accepts(self, now: pd.Timestamp) -> pd.Timestamp:
+        """Orders for the open are refused from 9:28 to 19:00 New York."""
+        here = utc(now).tz_convert(EASTERN)
+        day = here.normalize()
+        closed = day + pd.Timedelta("9h28min") <= here < day + pd.Timedelta("19h")
+        return (day + pd.Timedelta("19h")).tz_convert("UTC") if closed else utc(now)
+
     def positions(self) -> list[Holding]:
         held = [holding_of(each) for each in listed(self._read("/positions"))]
         if len({each.symbol for each in held}) < len(held):

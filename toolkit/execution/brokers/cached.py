@@ -42,6 +42,13 @@ class CachedBroker:
     def after(self, bars: Bars) -> Account:
         return self.broker.after(bars)
 
+    @property
+    def calls(self) -> int:
+        return self.broker.calls
+
+    def allow(self, requests: int | None) -> None:
+        self.broker.allow(requests)
+
     def reconcile(self) -> list[str]:
         self.forget()
         return self.broker.reconcile()

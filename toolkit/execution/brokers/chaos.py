@@ -19,7 +19,7 @@ from toolkit.execution.brokers.values import Activity, Answer, Report
 from toolkit.execution.costs import check_numbers
 from toolkit.execution.orders import Order, untypeset
 
-HIDDEN = 3  # looks at most that do not see an order which arrived
+HIDDEN = 12  # looks at most that do not see an order which arrived
 LATE = 2  # looks at most that do not see an activity which happened
 
 
@@ -193,7 +193,8 @@ class Chaos:
 
 def parts(activity: Activity) -> list[Activity]:
     """One fill as two executions, which sum to it to the micro-unit."""
-    qty, cash, fee = activity.qty // 2, activity.cash // 2, activity.fee // 2
+    qty, fee = activity.qty // 2, activity.fee // 2
+    cash = -round(qty * (activity.price or 0.0)) - fee
     first = replace(activity, id=f"{activity.id}/1", qty=qty, cash=cash, fee=fee)
     rest = activity.qty - qty, activity.cash - cash, activity.fee - fee
     return [first, replace(activity, id=f"{activity.id}/2", qty=rest[0], cash=rest[1], fee=rest[2])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -39,7 +40,7 @@ class BrokerDesk:
     def __post_init__(self) -> None:
         self._assets: dict[str, Asset | None] = {}
         self._frozen: dict[str, str] = {}
-        self._outlook = Outlook()
+        self._outlook: Outlook | None = None
 
     # --------------------------------------------------------------------------------------------------- the cycle's side
     def account(self) -> Account:
@@ -47,6 +48,13 @@ class BrokerDesk:
 
     def forget(self) -> None:
         """Nothing is remembered of the account; what may be done with a symbol is asked for once a process."""
+
+    @property
+    def calls(self) -> int:
+        return self.broker.meter.calls
+
+    def allow(self, requests: int | None) -> None:
+        self.broker.meter.allow(requests)
 
     def submit(self, order: Order) -> Answer:
         return self.broker.submit(order)
@@ -61,11 +69,21 @@ class BrokerDesk:
         return self.broker.cancel(order)
 
     def outlook(self, symbols: Iterable[str]) -> Outlook:
-        """Assets of the symbols, each asked for once, beside what the last `reconcile` saw."""
+        """Buying power and clock, asked for once after each `reconcile`, and assets, each asked for once.
+
+        An account that the broker has blocked is halted.
+        """
+        if self._outlook is None:
+            purse, clock = self.broker.purse(), self.broker.clock()
+            skew = (clock.now - self.clock.now()).total_seconds()
+            self._outlook = Outlook(None, purse.buying_power / UNIT, skew, clock.next_open)
+            if purse.blocked:
+                self._halt(f"the broker has blocked the account: {purse.blocked}")
         for symbol in symbols:
             if symbol not in self._assets:
                 self._assets[symbol] = self.broker.asset(symbol)
-        return replace(self._outlook, assets=dict(self._assets), frozen=dict(self._frozen))
+        accepts = self.broker.accepts(self.clock.now())
+        return replace(self._outlook, assets=dict(self._assets), frozen=dict(self._frozen), accepts=accepts)
 
     def settle(self, bars: Bars) -> list[Fill]:
         """Marks positions to the closes up to the last bar; the fills were booked by `reconcile` and are returned here."""
@@ -99,22 +117,17 @@ class BrokerDesk:
         """Books the broker's news and compares its books with ours; asked again at once, it changes nothing.
 
         Orders of ours that we never planned, and holdings that differ by more than 1% of equity or in more than three
-        symbols, halt the account; smaller differences freeze their symbols. At most five requests, and one for each asset.
+        symbols, halt the account; smaller differences freeze their symbols. Four requests at Alpaca, and two by `outlook`.
         """
         since = self._since()
         (opened,) = self.ledger.rows("SELECT opened FROM account")[0]
         told = [a for a in self.broker.activities(since) if opened is None or a.at >= pd.Timestamp(opened)]
         reports = self.broker.orders(since)
         self._adopt(reports)
-        self._book(told)
+        early = self._book(told)
         self._end(reports)
-        said = self._strangers(reports) + self._drift(self.broker.positions())
-        purse, clock = self.broker.purse(), self.broker.clock()
-        skew = (clock.now - self.clock.now()).total_seconds()
-        self._outlook = Outlook(None, purse.buying_power / UNIT, skew, clock.next_open)
-        if purse.blocked:
-            self._halt(f"the broker has blocked the account: {purse.blocked}")
-            said.append(f"BLOCKED: {purse.blocked}")
+        said = self._strangers(reports) + self._drift(self.broker.positions(), early)
+        self._outlook = None
         return said
 
     def _since(self) -> pd.Timestamp:
@@ -140,12 +153,19 @@ class BrokerDesk:
                 if status == "ABANDONED" and report.waits:
                     self.broker.cancel(report.id)
 
-    def _book(self, told: list[Activity]) -> None:
-        """Each activity that is new becomes an event: position, cash, order and event in one transaction."""
+    def _book(self, told: list[Activity]) -> list[Activity]:
+        """Each activity that is new becomes an event: position, cash, order and event in one transaction.
+
+        Returned, and not booked yet, are fills of what may be an order of ours that the broker does not list yet.
+        """
+        early: dict[str, Activity] = {}
         for activity in told:
             if self.ledger.rows("SELECT 1 FROM events WHERE id = ?", f"broker:{activity.id}"):
                 continue
             order = self._order_of(activity)
+            if order is None and self._may_be_ours(activity):
+                early[activity.id] = activity
+                continue
             problem = self._impossible(activity, order)
             if problem:
                 self._halt(problem)
@@ -159,6 +179,20 @@ class BrokerDesk:
                 ended = order[2] not in WAITING  # a fill that outran a cancellation: what is left stays cancelled
                 outcomes.append(Outcome(order[0], ("" if ended else "PARTIAL") if rest else "FILLED", rest))
             self.ledger.book([event], positions, outcomes)
+        return list(early.values())
+
+    def _may_be_ours(self, activity: Activity) -> bool:
+        """Whether an order of this symbol and side is in doubt, or was given up after it was sent, within a day."""
+        return activity.kind == "fill" and bool(
+            self.ledger.rows(
+                "SELECT 1 FROM intents WHERE symbol = ? AND side = ? AND rest >= ? AND broker_id IS NULL AND sent IS NOT NULL"
+                " AND (status IN ('SENDING','UNKNOWN','ABSENT') OR status = 'ABANDONED' AND sent >= ?)",
+                activity.symbol,
+                "buy" if activity.qty > 0 else "sell",
+                abs(activity.qty),
+                (self.clock.now() - OVERLAP).isoformat(),
+            )
+        )
 
     def _order_of(self, activity: Activity) -> tuple[str, int, str] | None:
         """Our id of the order that was filled, the micro-shares of it that wait, and its state."""
@@ -195,16 +229,18 @@ class BrokerDesk:
                 said.append(f"EXTERNAL: {report.side} {shares(report.qty)} {report.symbol} ({report.said}), left alone")
         return said
 
-    def _drift(self, holdings: list[Holding]) -> list[str]:
+    def _drift(self, holdings: list[Holding], early: list[Activity]) -> list[str]:
         account = self.ledger.account()
         theirs = {h.symbol: h for h in holdings}
-        ours = {s: p.qty for s, p in account.positions.items() if p.qty}
+        ours = Counter({s: p.qty for s, p in account.positions.items() if p.qty})
+        for fill in early:
+            ours[fill.symbol or ""] += fill.qty
         self._frozen, value = {}, 0.0
         for symbol in sorted(theirs.keys() | ours.keys()):
             there, here = theirs[symbol].qty if symbol in theirs else 0, ours.get(symbol, 0)
             if there != here:
                 self._frozen[symbol] = f"{shares(there)} at the broker, {shares(here)} in the ledger"
-                price = theirs[symbol].price if symbol in theirs else account.positions[symbol].mark
+                price = theirs[symbol].price if symbol in theirs else account.positions.get(symbol, Position(symbol)).mark
                 value += abs(there - here) * price / UNIT
         if self._frozen and (not value <= DRIFT * account.equity or len(self._frozen) > DRIFTED):
             self._halt(

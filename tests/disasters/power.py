@@ -1,0 +1,192 @@
+"""Power losses: a ledger's life is written down call by call, and its files are rebuilt as each instant may have left them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from toolkit.errors import ToolkitError
+from toolkit.execution.brokers.paper import PaperBroker
+from toolkit.execution.ledger import Ledger
+
+from .tracing import CALL, missing, traced
+from .world import GROWN, NEWS, RULES, World, open_ledger, play, world
+
+CALLS = "openat", "pwrite64", "fdatasync", "fsync", "ftruncate", "unlink", "write"
+TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
+PATH = re.compile(r"^(?:AT_FDCWD|\d+)<((?:\\x[0-9a-f]{2})*)>")
+ENDINGS = "dropped", "kept", "half"  # what became of writes that were not synced
+SESSIONS, AT_ONCE = 40, 4  # of a life, and after how many of them the ledger is closed and opened again
+
+
+@dataclass(frozen=True)
+class Power:
+    """States rebuilt, commits acknowledged, states that had lost one, states that could not be read; why none was tried."""
+
+    trials: int
+    acknowledged: int
+    lost: int
+    spoiled: int
+    skipped: str
+    violations: tuple[str, ...]
+
+
+def power(n: int, seed: int, folder: Path, synchronous: str = "FULL") -> Power:
+    """Cuts the power of `n` instants of a ledger's life; what was acknowledged must be there, and the file whole.
+
+    With `synchronous` NORMAL, as many applications have it, acknowledged commits are lost: the control.
+    """
+    if missing():
+        return Power(0, 0, 0, 0, missing(), ())
+    place, log, market = folder / "life", folder / "log", world(seed, SESSIONS)
+    options = ["-xx", "-y", "-s", "200000", "-e", f"trace={','.join(CALLS)}", "-o", str(log)]
+    said, _ = traced(lambda writable: live(market, place, synchronous, writable), options)
+    steps = list(calls(log, place))
+    log.unlink()
+    marks = sum(1 for step in steps if step[0] == "acknowledged")
+    if said[-1:] != ["done"] or marks < SESSIONS:
+        return Power(0, marks, 0, 0, "", (f"power(seed={seed}): the life ended in {said[-1:]}, {marks} commits",))
+    lost, spoiled, trial, violations, rng = 0, 0, 0, list[str](), np.random.default_rng(seed)
+    rounds = max(1, n // (len(steps) * len(ENDINGS)) + 1)
+    chance = n / (rounds * len(steps) * len(ENDINGS))
+    disk, acknowledged = Disk(), None
+    for number, step in enumerate(steps):
+        acknowledged = disk.take(step) or acknowledged
+        for ending in ENDINGS * rounds:
+            if rng.random() < chance:
+                trial += 1
+                problem, missed = after_the_loss(disk.left(ending, rng), acknowledged, folder / "after")
+                lost, spoiled = lost + missed, spoiled + (bool(problem) and not missed)
+                if problem:
+                    violations.append(f"power(seed={seed}) call {number} of {len(steps)}, unsynced writes {ending}: {problem}")
+    return Power(trial, marks, lost, spoiled, "", tuple(violations))
+
+
+def live(market: World, place: Path, synchronous: str, writable: int) -> None:
+    for until in range(AT_ONCE, SESSIONS + 1, AT_ONCE):
+        ledger = open_ledger(place, lambda counts: acknowledge(writable, counts))
+        ledger._connection.execute(f"PRAGMA synchronous = {synchronous}")
+        play(market, ledger, PaperBroker(ledger, RULES), until)
+        ledger.close()
+    os.write(writable, b'"done"\n')
+
+
+def acknowledge(writable: int, counts: list[int]) -> None:
+    os.write(writable, (str(counts) + "\n").encode())
+
+
+# ------------------------------------------------------------------------------------------------------ what was called
+def calls(log: Path, place: Path) -> Iterator[tuple]:
+    """(kind, name of a file in `place`, and content and offset, or length) of each call that did something."""
+    for line in log.read_text().splitlines():
+        call = CALL.match(line)
+        if call is None or int(call[3]) < 0:
+            continue
+        kind, rest = call[1], call[2]
+        texts = [bytes.fromhex(text.replace("\\x", "")) for text in TEXT.findall(rest)]
+        if kind == "write" and texts and texts[0].startswith(b"["):
+            yield "acknowledged", "", [int(x) for x in texts[0].decode().strip()[1:-1].split(",")]
+            continue
+        if kind in {"openat", "unlink"}:
+            path = Path(os.fsdecode(texts[0]))
+        elif at := PATH.match(rest):
+            path = Path(os.fsdecode(bytes.fromhex(at[1].replace("\\x", ""))))
+        else:
+            continue
+        numbers = re.findall(r", (\d+)(?=,|$)", rest)
+        if kind in {"fsync", "fdatasync"} or path.parent == place and path.name in {"ledger.sqlite", "ledger.sqlite-wal"}:
+            if kind == "pwrite64":
+                assert len(texts[0]) == int(call[3])
+                yield kind, path.name, texts[0], int(numbers[-1])
+            elif kind == "ftruncate":
+                yield kind, path.name, int(numbers[-1])
+            elif kind != "openat" or "O_CREAT" in rest:
+                yield kind, path.name
+
+
+@dataclass
+class File:
+    """What is surely on the disk, and what was written since the last sync, in order."""
+
+    synced: bytearray = field(default_factory=bytearray)
+    pending: list[tuple] = field(default_factory=list)
+
+    def content(self, kept: list[bool]) -> bytes:
+        content = bytearray(self.synced)
+        for change, stays in zip(self.pending, kept):
+            if stays:
+                changed(content, change)
+        return bytes(content)
+
+
+def changed(content: bytearray, change: tuple) -> None:
+    kind, _, *values = change
+    if kind == "ftruncate":
+        content[values[0] :] = bytes(max(0, values[0] - len(content)))
+    else:
+        data, offset = values
+        content.extend(bytes(max(0, offset - len(content))))
+        content[offset : offset + len(data)] = data
+
+
+class Disk:
+    """Files by name; one that was removed is gone for sure once something was synced after, a new one is another file."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, File] = {}
+        self.removed: dict[str, File] = {}
+
+    def take(self, step: tuple) -> list[int] | None:
+        """The next call; what it acknowledged, if it did."""
+        kind, name = step[:2]
+        if kind == "acknowledged":
+            return step[2]
+        if kind == "unlink":
+            if name in self.files:
+                self.removed[name] = self.files.pop(name)
+        elif kind in {"fsync", "fdatasync"}:
+            self.removed.clear()
+            if name in self.files:
+                file = self.files[name]
+                file.synced, file.pending = bytearray(file.content([True] * len(file.pending))), []
+        else:
+            file = self.files.setdefault(name, File())
+            if kind != "openat":
+                file.pending.append(step)
+        return None
+
+    def left(self, ending: str, rng: np.random.Generator) -> dict[str, bytes]:
+        """The files after a loss of power at this instant."""
+        files = dict(self.files)
+        if ending == "dropped" or (ending == "half" and rng.random() < 0.5):
+            files = self.removed | files
+        kept = {"dropped": lambda _: False, "kept": lambda _: True, "half": lambda _: rng.random() < 0.5}[ending]
+        return {name: file.content([kept(change) for change in file.pending]) for name, file in files.items()}
+
+
+# ------------------------------------------------------------------------------------------------------ what is left of it
+def after_the_loss(files: dict[str, bytes], acknowledged: list[int] | None, place: Path) -> tuple[str, bool]:
+    """What is wrong with a ledger opened after the loss, and whether it is that acknowledged rows are missing."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    for name, content in files.items():
+        (place / name).write_bytes(content)
+    try:
+        ledger = Ledger.open(place, account="t", mode="paper", cash=50_000.0)
+    except ToolkitError as error:
+        return f"it cannot be opened: {error}", False
+    try:
+        there, spoiled = ledger.rows(GROWN)[0], ledger.damage()
+    except sqlite3.Error as error:
+        return f"it cannot be read: {error}", False
+    finally:
+        ledger.close()
+    short = [f"{table} {n} of {told}" for table, n, told in zip(NEWS, there, acknowledged or there) if n < told]
+    return ", ".join(short + spoiled), bool(short)

@@ -1,0 +1,134 @@
+"""Thousands of cycles of one loop in one process, a fifth of its fetches faulty: each ends in a status, and nothing grows.
+
+    python -m tests.soak [--cycles 10000]
+
+A paper account over the bundled years, on a clock that moves when the loop sleeps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import gc
+import os
+import random
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from toolkit.cycle.config import checked_config
+from toolkit.cycle.engine import TradingEngine
+from toolkit.data import SampleSource
+from toolkit.errors import DataUnavailable
+from toolkit.execution.audit import verify
+
+SYMBOLS = ["AAPL", "IBM", "MSFT"]  # listed all the time
+SETTLED = 500  # cycles after which nothing may grow any more
+
+
+class Moving:
+    """A live clock that moves when somebody sleeps."""
+
+    namespace = "live"
+
+    def __init__(self, start: str) -> None:
+        self.time = pd.Timestamp(start, tz="UTC")
+
+    def now(self) -> pd.Timestamp:
+        return self.time
+
+    horizon = now
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
+    def sleep(self, seconds: float) -> None:
+        self.time += pd.Timedelta(seconds=seconds)
+
+
+class Flaky(SampleSource):
+    """The bundled prices up to the clock's instant, from a source that fails a fifth of the time."""
+
+    def __init__(self, clock: Moving, seed: int) -> None:
+        super().__init__()
+        self.clock, self.rng, self.asked, self.failed = clock, random.Random(seed), 0, 0
+
+    def fetch(self, symbol, start, end, interval="1d"):
+        self.asked += 1
+        if self.rng.random() < 0.2:
+            self.failed += 1
+            raise DataUnavailable(f"{symbol}: no answer", "try again", symbol=symbol)
+        return super().fetch(symbol, start, min(end, self.clock.now().tz_localize(None).normalize()), interval)
+
+
+@dataclass(frozen=True)
+class Soaked:
+    """What a soak leaves to be judged."""
+
+    cycles: int
+    without_status: int
+    partial: int
+    fetches: int
+    faulty: int
+    memory: float  # growth of the resident memory after the first 500 cycles, a fraction
+    descriptors: int  # growth in number
+    unsound: list[str]  # what does not hold together in the ledger
+    ended: str
+
+
+def resident() -> int:
+    """Bytes of this process that lie in memory."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def soak(cycles: int, seed: int, folder: Path, progress: bool = False) -> Soaked:
+    """Runs the loop; the folder holds state and cache."""
+    clock = Moving("2001-01-02 21:30")
+    source = Flaky(clock, seed)
+    config = checked_config({
+        "symbols": SYMBOLS, "mode": "paper", "account": "soak", "allow_uncertified": True, "state": str(folder / "state"),
+        "cache": {"directory": str(folder / "cache")}, "operations": {"max_drawdown": 0.99, "daily_loss": 0.99},
+        "strategy": {"name": "trend_and_rsi"}, "anchor": dt.date(2000, 12, 29),
+    })  # fmt: skip
+    marks: list[tuple[int, int]] = []
+    with closing(TradingEngine(config, source=source, clock=clock, environment={})) as engine:
+        with tqdm(total=cycles, unit="cycle", disable=not progress) as bar:
+
+            def after(report):
+                bar.update()
+                if report.cycle + 1 in (min(SETTLED, cycles // 2), cycles):
+                    marks.append((resident(), open_files()))
+
+            summary = engine.run_continuous(5, cycles=cycles, on_cycle=after)
+        status = engine.telemetry.frame()["status"]
+        marks.append((resident(), open_files()))
+        unsound = verify(engine.ledger)
+    first, last = marks[0], marks[-1]
+    return Soaked(
+        len(status), int((status == "").sum()), int((status == "partial").sum()), source.asked, source.failed,
+        last[0] / first[0] - 1.0, last[1] - first[1], unsound, summary.ended,
+    )  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="a soak of the loop")
+    parser.add_argument("--cycles", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="toolkit-soak-") as folder:
+        found = soak(args.cycles, args.seed, Path(folder), progress=True)
+    print(found)
+    return int(found.without_status > 0 or found.memory >= 0.05 or found.descriptors > 0 or bool(found.unsound))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

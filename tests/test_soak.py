@@ -1,0 +1,21 @@
+"""A slice of the soak, and the counts that execution promises; `python -m tests.promises` prints all of them."""
+
+import measures
+import soak
+
+
+def test_every_cycle_of_a_loop_with_faulty_fetches_ends_in_a_status_and_no_descriptor_leaks(tmp_path):
+    found = soak.soak(200, 1, tmp_path)
+    assert found.cycles == 200 and found.without_status == 0 and found.descriptors == 0 and found.unsound == []
+    assert found.faulty > 20
+
+
+def test_a_cycle_asks_for_what_is_due_and_for_little_else(bundled, tmp_path):
+    found = measures.requests(bundled, tmp_path)
+    assert found.idle == 0 and found.due <= len(measures.SYMBOLS)
+    assert found.reconcile <= 6 and found.order <= 2
+    assert found.account <= 0.2 * found.plain
+
+
+def test_a_ledger_of_100_000_orders_is_ready_in_two_seconds(tmp_path):
+    assert measures.seconds_to_ready(measures.filled(tmp_path, 100_000)) < 2.0

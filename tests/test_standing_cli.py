@@ -1,0 +1,273 @@
+"""`toolkit halt`, `resume` and `arm`: a person stops an account, lets it go on, and allows it real money for some hours."""
+
+import datetime as dt
+import os
+
+import pandas as pd
+import pytest
+import yaml
+
+from toolkit.cli import main
+from toolkit.cycle.config import read_config
+from toolkit.cycle.connected import connected
+from toolkit.cycle.engine import TradingEngine
+from toolkit.data import SystemClock
+from toolkit.data.locks import take_lock
+from toolkit.execution.ledger import Ledger
+from toolkit.execution.standing import kill
+from toolkit.kernels.account import UNIT
+from toolkit.testing.alpaca_server import AlpacaServer
+
+SPRING = {"start": dt.date(2012, 2, 1), "end": dt.date(2012, 2, 29)}
+
+
+@pytest.fixture
+def account(values, tmp_path, monkeypatch):
+    """The folder of a paper account with a ledger, and its config in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("USER", "ada")
+    monkeypatch.delenv("TK_HALT", raising=False)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({**values, "mode": "paper"}))
+    Ledger.open(tmp_path / "state/paper-demo", account="demo", mode="paper", cash=10_000.0).close()
+    return tmp_path / "state/paper-demo"
+
+
+def standing(folder):
+    ledger = Ledger.read(folder)
+    try:
+        return ledger.standing
+    finally:
+        ledger.close()
+
+
+def halted(folder, why="equity fell"):
+    with_standing = Ledger.open(folder, account="demo", mode="paper", cash=1.0)
+    with_standing.stand("HALT", why, "gate")
+    with_standing.close()
+
+
+def said(capsys):
+    printed = capsys.readouterr()
+    return printed.out, printed.err
+
+
+# --- halt
+
+
+@pytest.mark.parametrize("place", [["config.yaml"], ["state/paper-demo"], ["state/paper-demo/ledger.sqlite"]])
+def test_halt_writes_the_file_of_one_account_with_the_reason(account, capsys, place):
+    assert main(["halt", "the fills\n look wrong", *place]) == 0
+    assert (account / "KILL").read_text() == "the fills look wrong\n" and not (account.parent / "KILL").exists()
+    assert "paper-demo sends no more orders" in said(capsys)[0]
+
+
+@pytest.mark.parametrize("place", [[], ["state"]])
+def test_halt_without_an_account_stops_all_of_the_project(account, capsys, place):
+    assert main(["halt", "lunch", *place]) == 0
+    assert (account.parent / "KILL").read_text() == "lunch\n" and not (account / "KILL").exists()
+    assert "paper-demo sends no more orders" in said(capsys)[0]
+
+
+def test_a_halted_engine_sends_nothing_until_it_is_resumed(values, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    engine = TradingEngine.from_values(**values, **SPRING)
+    assert main(["halt", "wait", str(engine.folder)]) == 0
+    report = engine.run_cycle()
+    assert report.turn.orders == () and {v.code for v in report.turn.denials} == {"KILL_SWITCH"}
+    folder = engine.folder
+    engine.close()
+    assert main(["resume", str(folder)]) == 0
+    again = TradingEngine.from_values(**values, **SPRING)
+    assert again.run_cycle().turn.orders != ()
+    again.close()
+
+
+def test_a_place_where_no_loop_looks_is_refused(account, tmp_path, capsys):
+    assert main(["halt", "stop", str(tmp_path)]) == 1
+    assert "no account is in" in said(capsys)[1] and not (tmp_path / "KILL").exists()
+    assert main(["halt", "stop", "nowhere"]) == 1
+    assert "there is nothing at nowhere" in said(capsys)[1]
+    assert main(["halt", "  "]) == 2
+    assert "the reason is '  '" in said(capsys)[1]
+
+
+def test_a_second_halt_says_that_it_replaces_the_reason(account, capsys):
+    assert main(["halt", "one"]) == 0 and "replaced" not in said(capsys)[0]
+    assert main(["halt", "two"]) == 0 and "the reason of an earlier halt is replaced" in said(capsys)[0]
+
+
+# --- resume
+
+
+def test_resume_lifts_the_file_and_the_standing_in_the_name_of_the_person(account, capsys):
+    kill(account, "look first")
+    halted(account)
+    assert main(["resume", "config.yaml"]) == 0
+    out, err = said(capsys)
+    assert "lifted KILL in paper-demo: look first" in out and "lifted HALT: equity fell" in out and err == ""
+    assert out.splitlines()[-1] == "paper-demo may trade"
+    assert standing(account)[0] == "ACTIVE" and not (account / "KILL").exists()
+    ledger = Ledger.read(account)
+    assert ledger.frame("standings")[["before", "after", "who"]].iloc[-1].tolist() == ["HALT", "ACTIVE", "ada"]
+    ledger.close()
+
+
+def test_while_a_loop_holds_the_ledger_the_file_goes_at_once_and_the_halt_waits(account, capsys):
+    kill(account, "look first")
+    halted(account)
+    lock = take_lock(account / "ledger.lock")
+    try:
+        assert main(["resume", str(account)]) == 1
+        out, err = said(capsys)
+        assert "lifted KILL in paper-demo: look first" in out and not (account / "KILL").exists()
+        assert f"still stopped by HALT: equity fell; {account}/ledger.sqlite is being written by process" in err
+        assert "stop the loop, then resume again" in err and standing(account)[0] == "HALT"
+    finally:
+        os.close(lock)
+    assert main(["resume", str(account)]) == 0 and standing(account)[0] == "ACTIVE"
+
+
+def test_a_running_loop_that_was_stopped_by_a_file_alone_goes_on_at_once(account, capsys):
+    kill(account, "look first")
+    lock = take_lock(account / "ledger.lock")
+    try:
+        assert main(["resume", str(account)]) == 0
+    finally:
+        os.close(lock)
+    assert "paper-demo may trade" in said(capsys)[0]
+
+
+def test_resume_of_all_lifts_the_common_file_and_names_accounts_with_a_halt_of_their_own(account, capsys):
+    kill(account.parent, "lunch")
+    halted(account)
+    assert main(["resume"]) == 1
+    out, err = said(capsys)
+    assert "lifted KILL in state: lunch" in out and not (account.parent / "KILL").exists()
+    assert f"paper-demo is still stopped by HALT: equity fell; `toolkit resume {account}` lifts it" in err
+
+
+def test_an_account_is_told_of_what_stops_all(account, capsys, monkeypatch):
+    kill(account.parent, "lunch")
+    monkeypatch.setenv("TK_HALT", "tests")
+    assert main(["resume", "config.yaml"]) == 1
+    out, err = said(capsys)
+    assert "there was nothing to lift" in out and f"KILL in state: lunch; `toolkit resume {account.parent}`" in err
+    assert "TK_HALT is set" in err and (account.parent / "KILL").exists()
+
+
+@pytest.mark.parametrize("place, wrong", [("cache", "there is no ledger in"), ("nowhere", "there is nothing at nowhere")])
+def test_a_folder_without_a_ledger_is_refused(account, tmp_path, capsys, place, wrong):
+    (tmp_path / "cache").mkdir()
+    assert main(["resume", place]) == 1
+    out, err = said(capsys)
+    assert out == "" and wrong in err and err.count("\n") == 1
+
+
+def test_a_configured_account_that_never_ran_is_refused(account, values, tmp_path, capsys):
+    (tmp_path / "other.yaml").write_text(yaml.safe_dump({**values, "mode": "paper", "account": "other"}))
+    assert main(["resume", "other.yaml"]) == 1
+    assert "there is no ledger" in said(capsys)[1] and not (tmp_path / "state/paper-other").exists()
+
+
+# --- arm
+
+
+@pytest.fixture
+def live(bundled, values, tmp_path, monkeypatch):
+    """A loopback broker, the environment of a person who means it, and a config of mode live."""
+    with AlpacaServer(bundled, pd.Timestamp("2012-11-20 22:00", tz="UTC")) as server:
+        number = server.exchange.account.number
+        monkeypatch.setenv("TK_ALPACA_KEY", server.key)
+        monkeypatch.setenv("TK_ALPACA_SECRET", server.secret)
+        monkeypatch.setenv("TK_LIVE", number)
+        monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / "user" / name))
+        values |= {"mode": "live", "broker": {"account": number, "url": server.url}}
+        (tmp_path / "live.yaml").write_text(yaml.safe_dump(values))
+        monkeypatch.chdir(tmp_path)
+        yield server
+
+
+def unarmed(path):
+    """What the engine would say is missing."""
+    config = read_config(path)
+    venue = connected(config, SystemClock(), None)
+    ledger = Ledger.read("state/live-demo")
+    try:
+        return venue.unarmed(ledger, SystemClock().now())
+    finally:
+        ledger.close()
+
+
+def test_arm_makes_the_ledger_and_the_token_that_the_engine_asks_for(live, tmp_path, capsys):
+    assert main(["arm", "live.yaml", "--hours", "2"]) == 0
+    out, _ = said(capsys)
+    assert "a ledger of mode live was made, it begins with $100,000.00" in out and "ARMED: account PA3LOOPBACK0" in out
+    assert unarmed("live.yaml") == ()
+    assert live.secret not in out and live.key not in out
+    assert main(["arm", "live.yaml"]) == 0 and "was made" not in said(capsys)[0]
+    assert main(["arm", "live.yaml", "--disarm"]) == 0 and "disarmed" in said(capsys)[0]
+    assert len(unarmed("live.yaml")) == 1
+    assert main(["arm", "live.yaml", "--disarm"]) == 0 and "was not armed" in said(capsys)[0]
+
+
+def test_a_token_is_for_the_very_config_that_was_armed(live, values, tmp_path):
+    assert main(["arm", "live.yaml"]) == 0
+    (tmp_path / "live.yaml").write_text(yaml.safe_dump({**values, "interval_minutes": 6.0}))
+    assert "CONFIG_CHANGED" in unarmed("live.yaml")[0]
+
+
+@pytest.mark.parametrize("missing, said_of_it", [
+    ("TK_LIVE", "3 of the 5 conditions hold"), ("account", "no account number"), ("number", "its number is 'PA3LOOPBACK0'"),
+    ("mode", "it says mode 'broker-paper'"), ("keys", "there are no keys of Alpaca"), ("wrong keys", "the broker: "),
+])  # fmt: skip
+def test_what_is_missing_is_said_and_nothing_is_made(live, values, tmp_path, monkeypatch, capsys, missing, said_of_it):
+    if missing == "TK_LIVE":
+        monkeypatch.delenv("TK_LIVE")
+    elif missing == "account":
+        values["broker"] = {"url": live.url}
+    elif missing == "number":
+        values["broker"] = {"url": live.url, "account": "PA0OTHER"}
+        monkeypatch.setenv("TK_LIVE", "PA0OTHER")
+    elif missing == "mode":
+        values["mode"] = "broker-paper"
+    elif missing == "keys":
+        monkeypatch.delenv("TK_ALPACA_KEY")
+        monkeypatch.delenv("TK_ALPACA_SECRET")
+    else:
+        monkeypatch.setenv("TK_ALPACA_SECRET", "canary-of-a-secret")
+    (tmp_path / "live.yaml").write_text(yaml.safe_dump(values))
+    assert main(["arm", "live.yaml"]) == 1
+    out, err = said(capsys)
+    assert out.startswith("not armed: ") and said_of_it in out and "canary" not in out + err and live.secret not in out + err
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_ledger_of_another_mode_in_the_place_of_the_live_one_is_said(live, tmp_path, capsys):
+    Ledger.open(tmp_path / "state/live-demo", account="demo", mode="paper", cash=float(UNIT)).close()
+    assert main(["arm", "live.yaml"]) == 1
+    out, _ = said(capsys)
+    assert "a ledger of mode live (it is 'paper'" in out and not (tmp_path / "state/live-demo/armed.json").exists()
+
+
+@pytest.mark.parametrize("line, wrong", [
+    ("live.yaml --hours 13", "'13' is not a number of hours above 0 and up to 12"),
+    ("live.yaml --hours nan", "'nan' is not a number"), ("live.yaml --hours 0", "'0' is not"),
+    ("state", "state is no config file"), ("nowhere.yaml", "nowhere.yaml cannot be read"),
+])  # fmt: skip
+def test_a_wrong_argument_is_one_sentence_and_exit_2(live, capsys, line, wrong):
+    assert main(["arm", *line.split()]) == 2
+    out, err = said(capsys)
+    assert out == "" and err.count("\n") == 1 and wrong in err
+
+
+def test_an_account_that_never_ran_is_halted_before_its_first_cycle(account, values, tmp_path, capsys):
+    (tmp_path / "other.yaml").write_text(yaml.safe_dump({**values, "mode": "paper", "account": "other"}))
+    assert main(["halt", "not yet", "other.yaml"]) == 0
+    assert "paper-other sends no more orders" in said(capsys)[0]
+    assert (tmp_path / "state/paper-other/KILL").read_text() == "not yet\n"
+
+
+def test_a_halt_that_cannot_be_written_says_that_nothing_is_halted(account, capsys):
+    (account / "KILL").mkdir()
+    assert main(["halt", "stop", "config.yaml"]) == 1
+    assert "NOTHING IS HALTED" in said(capsys)[1]
