@@ -130,7 +130,7 @@ class Simulation:
             COSTS, self.limits, Policy(order_kind="limit" if seed % 4 > 1 else "market", whole_shares=seed % 3 == 0)
         )
         self.gate = Gate(self.limits, self.rules, OPERATIONS)
-        self.counts: dict[str, int] = dict.fromkeys(("turns", "fills", "orders", "denials", "crashes", "halts", "late"), 0)
+        self.counts: dict[str, int] = dict.fromkeys(("turns", "fills", "orders", "denials", "crashes", "halts", "missed"), 0)
         self.street = Street(self.clock, round(CASH) * UNIT)
         self.chaos: Chaos | None = None
         self.open()
@@ -157,6 +157,7 @@ class Simulation:
             self.opens(t)
         self.until(day + pd.Timedelta("21h30min"))
         if self.dice.random() < 0.03 and t + 1 < len(self.bars):
+            self.counts["missed"] += 1
             return  # nobody ran it
         for look in range(LOOKS - 1):
             done = self.turned(t)

@@ -184,7 +184,7 @@ def after_the_loss(files: dict[str, bytes], acknowledged: list[int] | None, plac
         return f"it cannot be opened: {error}", False
     try:
         there, spoiled = ledger.rows(GROWN)[0], ledger.damage()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ToolkitError) as error:
         return f"it cannot be read: {error}", False
     finally:
         ledger.close()

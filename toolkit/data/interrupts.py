@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 HELD_BACK = signal.SIGINT, signal.SIGTERM
 
@@ -23,16 +24,32 @@ def deferred_interrupts() -> Iterator[None]:
         yield
         return
     received: list[tuple[int, FrameType | None]] = []
-    before = {number: signal.signal(number, lambda *arguments: received.append(arguments)) for number in HELD_BACK}
+    before: dict[signal.Signals, Any] = {}
+    holding = True
+
+    def heed(number: int, frame: FrameType | None) -> None:
+        # Where another signal breaks into the exchange of handlers this one stays behind, and hands on.
+        if holding:
+            received.append((number, frame))
+        else:
+            deliver(number, frame)
+
+    def deliver(number: int, frame: FrameType | None) -> None:
+        handler = before[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+        elif handler != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
     try:
+        for number in HELD_BACK:
+            before[number] = signal.getsignal(number)
+            signal.signal(number, heed)
         yield
     finally:
+        holding = False
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
         if received:
-            first, frame = received[0]
-            handler = before[signal.Signals(first)]
-            if callable(handler):
-                handler(first, frame)
-            elif handler != signal.SIG_IGN:
-                os.kill(os.getpid(), first)
+            deliver(*received[0])

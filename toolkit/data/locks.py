@@ -19,8 +19,12 @@ def take_lock(path: Path) -> int:
         owner = os.pread(descriptor, 100, 0).decode(errors="replace").strip() or "unknown"
         os.close(descriptor)
         raise BlockingIOError(f"process {owner}") from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

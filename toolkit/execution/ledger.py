@@ -53,25 +53,21 @@ class Ledger:
         if (earlier := _OPEN.get(path)) is not None:
             log.warning("%s was open in this process already: the earlier one is closed", path)
             earlier.close()
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = take_lock(folder / "ledger.lock")
-        except BlockingIOError as error:
-            raise LedgerLocked(f"{path} is being written by {error}", "stop it, or look with Ledger.read") from None
-        except OSError as error:
-            raise LedgerError(f"{folder} cannot be written ({error})", "choose another state folder") from error
-        ledger = None
-        try:
-            with deferred_interrupts():
+        with deferred_interrupts():
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                lock = take_lock(folder / "ledger.lock")
+            except BlockingIOError as error:
+                raise LedgerLocked(f"{path} is being written by {error}", "stop it, or look with Ledger.read") from None
+            except OSError as error:
+                raise LedgerError(f"{folder} cannot be written ({error})", "choose another state folder") from error
+            try:
                 used = clock or SystemClock()
                 connection, epoch = ledgerfile.take_over(path, account, mode, start, used.now().isoformat())
-                _OPEN[path] = ledger = cls(path, connection, lock, epoch, used)
-        except BaseException:
-            if ledger is None:
+            except BaseException:
                 os.close(lock)
-            else:
-                ledger.close()
-            raise
+                raise
+            _OPEN[path] = ledger = cls(path, connection, lock, epoch, used)
         return ledger
 
     @classmethod
@@ -94,13 +90,14 @@ class Ledger:
 
     def close(self) -> None:
         """Lets go of file and lock; closing twice changes nothing."""
-        if not self._closed:
-            self._connection.close()
-            if self._release is not None:
-                self._release()
-            self._lock, self._closed = None, True
-            if _OPEN.get(self.path) is self:
-                del _OPEN[self.path]
+        with deferred_interrupts():
+            if not self._closed:
+                self._connection.close()
+                if self._release is not None:
+                    self._release()
+                self._lock, self._closed = None, True
+                if _OPEN.get(self.path) is self:
+                    del _OPEN[self.path]
 
     def _disown(self) -> None:
         """In a forked child: lets go of the lock, which would outlive its owner, and never touches the connection again.

@@ -1,0 +1,173 @@
+"""What execution promises, measured: one table, a row a promise, from one command.
+
+    python -m tests.promises [--scale 0.03] [--seed 1] [ROW ...]
+
+At scale 1 the campaigns are whole (`make soak`); the default is a slice of a few minutes. A row is met if nothing bad was
+counted, and if its control, where it has one, failed as it must. The exit status is 1 if a row is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import disasters  # noqa: E402
+import measures  # noqa: E402
+import soak  # noqa: E402
+
+
+class Row(NamedTuple):
+    """What was tried, how often, and what went wrong; `control` is what must fail, and how often it did."""
+
+    what: str
+    trials: str
+    bad: str
+    met: bool
+    control: str = ""
+
+
+Measure = Callable[[float, int, Path], Row]
+
+
+def campaign(name: str, what: str) -> Measure:
+    """A disaster, and its control."""
+
+    def measured(scale: float, seed: int, folder: Path) -> Row:
+        outcome = disasters.run(name, scale, seed)
+        failed, said = True, ""
+        if name in disasters.CONTROLS:
+            title, control = disasters.CONTROLS[name]
+            found = disasters.run(name, scale, seed, control)
+            failed, said = len(found.violations) > 0, f"{title}: {len(found.violations)} of {found.trials} fail"
+        bad = len(outcome.violations)
+        trials = f"{outcome.trials:,}" if outcome.trials else "not possible on this machine"
+        return Row(what, trials, f"{bad}", bad == 0 and failed and outcome.trials > 0, said)
+
+    return measured
+
+
+def suite(what: str, *files: str) -> Measure:
+    """Test files of their own; each of their tests is a trial."""
+
+    def measured(scale: float, seed: int, folder: Path) -> Row:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(str(HERE / name) for name in files)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent)
+        counts = dict.fromkeys(("passed", "failed", "error"), 0)
+        counts |= {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error)", done.stdout.splitlines()[-1])}
+        bad = counts["failed"] + counts["error"]
+        return Row(what, f"{counts['passed'] + bad:,} tests", f"{bad}", done.returncode == 0 and counts["passed"] > 0)
+
+    return measured
+
+
+def command(what: str, trials: Callable[[float], int], *arguments: str) -> Measure:
+    """A command that takes a number of trials and exits with 1 where one went wrong."""
+
+    def measured(scale: float, seed: int, folder: Path) -> Row:
+        count = trials(scale)
+        asked = [part.format(count=count, seed=seed) for part in arguments]
+        done = subprocess.run([sys.executable, "-m", *asked], capture_output=True, text=True, cwd=HERE.parent)
+        last = (done.stdout.strip() or done.stderr.strip() or "nothing was said").splitlines()[-1]
+        return Row(what, f"{count:,}", "0" if done.returncode == 0 else last[:100], done.returncode == 0)
+
+    return measured
+
+
+def soaked(scale: float, seed: int, folder: Path) -> Row:
+    found = soak.soak(max(200, round(10_000 * scale)), seed, folder)
+    bad = found.without_status + found.descriptors + len(found.unsound)
+    what = "cycles of one loop, 20% of fetches faulty: without a status, descriptors, memory (below 5%)"
+    grown = found.memory < 0.05 or found.cycles < 2 * soak.SETTLED  # a short run is still warming up
+    return Row(
+        what, f"{found.cycles:,}", f"{found.without_status}, {found.descriptors}, {found.memory:+.1%}", bad == 0 and grown
+    )
+
+
+def asked(scale: float, seed: int, folder: Path) -> Row:
+    found = measures.requests(bundled(folder), folder)
+    counts = f"{found.idle}, {found.due}, {found.reconcile}, {found.order:g}"
+    met = found.idle == 0 and found.due <= len(measures.SYMBOLS) and found.reconcile <= 6 and found.order <= 2
+    return Row("requests: nothing due, bars due (4 symbols), reconciliation (6), order (2)", "42 cycles", counts, met)
+
+
+def account(scale: float, seed: int, folder: Path) -> Row:
+    found = measures.requests(bundled(folder), folder)
+    fewer = 1.0 - found.account / found.plain
+    return Row(
+        "account and position calls against the plain loop (80% fewer)",
+        f"{found.plain} calls",
+        f"{fewer:.0%} fewer",
+        fewer >= 0.8,
+    )
+
+
+def restart(scale: float, seed: int, folder: Path) -> Row:
+    seconds = measures.seconds_to_ready(measures.filled(folder, 100_000))
+    return Row("restart to ready with 100,000 orders (2 s)", "1", f"{seconds:.2f} s", seconds < 2.0)
+
+
+def bundled(folder: Path):
+    from toolkit.data import BarCache, MarketData, SampleSource
+
+    return MarketData(SampleSource(), BarCache(folder / "bars")).bars(measures.SYMBOLS)
+
+
+ROWS: dict[str, Measure] = {
+    "kills": campaign("kills", "kill -9 in a paper cycle, 10% of replies lost: orders lost, doubled, fills not booked"),
+    "syscalls": campaign("syscalls", "every write and sync of a cycle fails or is the last"),
+    "power": campaign("power", "power lost: acknowledged commits lost"),
+    "machine": command("steps of the ledger's state machine", lambda scale: max(5_000, round(1e6 * scale)),
+                       "tests.simulation", "machine", "--steps", "{count}", "--seed", "{seed}"),
+    "bugs": suite("seeded bugs of the ledger that are not caught", "test_ledger_machine.py"),
+    "years": command("years simulated from a seed, faults and crashes", lambda scale: max(2, round(1_000 * scale)),
+                     "tests.simulation", "years", "--years", "{count}", "--seed", "{seed}"),
+    "faults": suite("faults of Alpaca's answers: two orders, a wait over 15 s; plain alpaca-py fails",
+                    "test_broker_faults.py"),
+    "oracle": suite("orders over a limit that the oracle does not see", "test_oracle.py"),
+    "interrupts": campaign("interrupts", "Ctrl-C and SIGTERM in cache and ledger work: transactions left open"),
+    "writers": campaign("writers", "two writers of one ledger: commits of the one that was taken over"),
+    "arming": suite("incomplete arming, 31 ways and more: let through", "test_arming.py"),
+    "soak": soaked,
+    "requests": asked,
+    "account": account,
+    "restart": restart,
+}  # fmt: skip
+
+
+def table(names: list[str], scale: float, seed: int) -> Iterator[Row]:
+    """Measures and prints the rows, one after the other."""
+    print(f"{'promise':<92} {'tried':>12}  {'bad':<22} {'':<7} {'s':>6}  control")
+    for name in names:
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="toolkit-promise-") as folder:
+            row = ROWS[name](scale, seed, Path(folder))
+        took = time.perf_counter() - start
+        verdict = "met" if row.met else "MISSED"
+        print(f"{row.what:<92} {row.trials:>12}  {row.bad:<22} {verdict:<7} {took:6.1f}  {row.control}", flush=True)
+        yield row
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="what execution promises, measured")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"some of {', '.join(ROWS)} (default: all)")
+    parser.add_argument("--scale", type=float, default=0.03, help="fraction of the whole campaigns (default 0.03)")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    unknown = set(args.rows) - set(ROWS)
+    if unknown:
+        parser.error(f"{', '.join(sorted(unknown))} is none of {', '.join(ROWS)}")
+    return int(not all([row.met for row in table(args.rows or list(ROWS), args.scale, args.seed)]))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
