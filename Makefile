@@ -40,17 +40,17 @@ lint: .venv/ok   ## ruff (format and rules) and mypy
 	$(BIN)/mypy
 
 lab: .venv/ok    ## open JupyterLab on the first notebook
-	$(BIN)/jupyter lab notebooks/01_explore_signals.ipynb
+	$(BIN)/jupyter lab notebooks/00_quickstart.ipynb
 
 notebooks: .venv/ok  ## run the notebooks afresh and keep clean outputs for a commit
 	$(BIN)/python -m toolkit run --in-place $(NOTEBOOKS)
 	$(BIN)/nbstripout --keep-output --keep-count --keep-id $(NOTEBOOKS)
 
-soak: .venv/ok   ## the campaigns whole: corruption, kills, a full disk, crowds, Ctrl-C; 100,000 fuzzed frames
-	$(BIN)/python -m tests.campaigns && $(BIN)/python -m tests.fuzz
+soak: .venv/ok   ## the campaigns whole: the cache's, 100,000 fuzzed frames, and what execution promises, in a table
+	$(BIN)/python -m tests.campaigns && $(BIN)/python -m tests.fuzz && $(BIN)/python -m tests.promises --scale 1
 
 bench: .venv/ok  ## measure against the references, side by side (peers: pip install -e '.[bench]')
-	status=0; for each in cycle data kernels sweep; do $(BIN)/python -m benchmarks.$$each || status=1; done; exit $$status
+	status=0; for each in cycle data kernels sweep before_after; do $(BIN)/python -m benchmarks.$$each || status=1; done; exit $$status
 
 clean:           ## remove the virtual environment, caches and runs/; state/ (your accounts) stays
 	rm -rf .venv runs *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -50,7 +50,7 @@ CASH = 100_000.0
 SYMBOLS = "A", "B", "C", "D"
 LONG = Limits(30_000.0, 0.25, 0.30, 0.9, 0.05, max_stale_sessions=1)
 SHORT = Limits(30_000.0, 0.25, 0.30, 1.2, 0.05, leverage=1.5, allow_short=True, max_stale_sessions=1)
-OPERATIONS = Operations(20_000.0, 1.2, 0.20, 0.40, 0.05, 3, 3, 1, 0.6, 0.10, 0.30, 0.5, 10.0, 30.0, 0.98, 5)
+OPERATIONS = Operations(20_000.0, 0.5, 0.20, 0.40, 0.05, 3, 3, 1, 0.6, 0.10, 0.30, 0.5, 10.0, 30.0, 0.98, 5)
 COSTS = Costs()
 LOOKS = 8  # instants of an evening, 11 seconds apart
 CRASHES = 0.01  # fraction of the transactions at which the process dies

@@ -29,7 +29,7 @@ def outputs(path):
 
 
 def test_the_essays_are_there():
-    essays = {"01_explore_signals", "02_paper_trading", "03_cache_and_cycle_times", "04_indicator_kernels"}
+    essays = {"00_quickstart", "01_explore_signals", "02_paper_trading", "03_cache_and_cycle_times", "04_indicator_kernels"}
     assert essays <= {path.stem for path in NOTEBOOKS}
 
 

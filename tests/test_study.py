@@ -67,6 +67,12 @@ def test_quantiles_of_a_bar_are_those_of_qcut():
     pd.testing.assert_frame_equal(quantile_of(scores, 5), expected)
 
 
+def test_equal_scores_share_the_lower_quantile_as_in_qcut():
+    row = [1.0, 2.0, 2.0, 4.0, 5.0, 6.0]
+    scores = pd.DataFrame([row], columns=list("ABCDEF"))
+    assert quantile_of(scores, 3).iloc[0].tolist() == [1, 1, 1, 2, 3, 3] == (pd.qcut(row, 3, labels=False) + 1).tolist()
+
+
 def test_quantiles_of_a_symbol_are_those_of_qcut_in_its_own_past():
     scores = noise(market(n_symbols=2), holes=0.0)
     found = quantile_of(scores, 4, "symbol", window=40)
@@ -128,12 +134,14 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_law_where_nothing_depends_
     rng = np.random.default_rng(5)
     bars, n = market(n_symbols=1, n_bars=2000, halts=False, actions=False), 2000
     scores = pd.DataFrame({"S0": rng.permutation(np.repeat([0.0, 1.0], n // 2))}, bars.index)
-    table = returns_by_quantile(scores, bars, by="value", samples=2000)
+    wide, narrow = (returns_by_quantile(scores, bars, by="value", samples=4000, level=level) for level in (0.95, 0.8))
     later = forward_returns(bars)["S0"]
     for value in (0.0, 1.0):
         group = later[scores["S0"] == value].dropna()
-        half = 1.96 * group.std() / np.sqrt(len(group))
-        assert (table.loc[value, "high"] - table.loc[value, "low"]) / 2 == pytest.approx(half, rel=0.12)
+        half = 1.960 * group.std() / np.sqrt(len(group))
+        assert (wide.loc[value, "high"] - wide.loc[value, "low"]) / 2 == pytest.approx(half, rel=0.12)
+        width = wide.loc[value, ["low", "high"]].diff().iloc[-1] / narrow.loc[value, ["low", "high"]].diff().iloc[-1]
+        assert width == pytest.approx(1.960 / 1.282, rel=0.05)  # of the normal law: 95% over 80%
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_one_another():

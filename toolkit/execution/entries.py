@@ -102,8 +102,9 @@ def book(db: sqlite3.Connection, events: Iterable[Event], positions: Iterable[Po
 
 def _outcomes(db: sqlite3.Connection, orders: Iterable[Outcome], day: str, at: str) -> None:
     for o in orders:
-        values = (o.rest, o.why, null(o.level), o.order)
-        db.execute("UPDATE intents SET rest = ?, reason = ?, trigger = ? WHERE id = ?", values)
+        values = (o.rest, o.why, o.why, null(o.level), o.order)  # a late fill takes away neither reason nor level
+        change = "rest = ?, reason = CASE WHEN ? = '' THEN reason ELSE ? END, trigger = coalesce(?, trigger)"
+        db.execute(f"UPDATE intents SET {change} WHERE id = ?", values)
         if o.status:
             move(db, o.order, o.status, f"{day} {o.why}".strip(), at)
 

@@ -14,6 +14,8 @@ def after(position: Position, event: Event) -> Position:
     A split keeps what the position cost, so its average price and best price move against the shares.
     """
     qty = position.qty + event.qty
+    if event.kind == "split" and qty == 0:
+        return replace(position, qty=0, entry=math.nan, peak=math.nan)
     if event.kind == "split":
         ratio = qty / position.qty if position.qty else 1.0
         return replace(position, qty=qty, entry=position.entry / ratio, mark=position.mark / ratio, peak=position.peak / ratio)

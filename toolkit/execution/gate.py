@@ -7,7 +7,7 @@ comparison that cannot be made denies.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -104,9 +104,21 @@ class Gate:
     def review(self, orders: Sequence[Order], situation: Situation, later: Sequence[Order] = ()) -> list[Verdict]:
         """A verdict an order, those that only close first, as they fill.
 
-        `later`: orders of the same plan that follow; what they close makes room already.
+        `later`: orders of the same plan that follow; what they close makes room already. What a denied order would have closed
+        makes none: the others are reviewed again without it. Orders of unknown fate count as waiting.
         """
-        account = situation.account
+        verdicts = self._reviewed(orders, situation, later)
+        while any(denied := [v for v in verdicts if not v.passed]) and len(denied) < len(verdicts):
+            again = self._reviewed([v.order for v in verdicts if v.passed], situation, later)
+            if all(v.passed for v in again):
+                break
+            verdicts = [*denied, *again]
+        return sorted(verdicts, key=lambda v: self._opening(v.order, situation.account) > 0)
+
+    def _reviewed(self, orders: Sequence[Order], situation: Situation, later: Sequence[Order]) -> list[Verdict]:
+        known = {o.id for o in (*orders, *later, *situation.account.waiting)}
+        doubtful = tuple(o for o in situation.today.unsure if o.id not in known)
+        account = replace(situation.account, waiting=situation.account.waiting + doubtful)
         symbols = book_symbols(account, sorted({o.symbol for o in (*orders, *later)} | set(account.positions)))
         book = to_book(account, symbols)
         state, asked = book.account[0], {o.symbol: o.signed for o in (*orders, *later)}
@@ -119,7 +131,8 @@ class Gate:
                 opening = 0 if symbol in asked else abs(rest - closing)  # those asked for take their place one by one
                 value = (opening - abs(closing)) * p["mark"] if opening or closing else 0.0
                 gross, room = gross + value, room - value
-                net += closing * p["mark"] if closing else 0.0
+                moved = closing if symbol in asked else rest
+                net += moved * p["mark"] if moved else 0.0
         verdicts = []
         for order in sorted(orders, key=lambda o: self._opening(o, account) > 0):
             opening = self._opening(order, account)

@@ -89,7 +89,8 @@ def send_planned(ledger: Ledger, desk: Desk, gate: Gate, key: str, look: Callabl
     sent: list[Order] = []
     denials: list[Verdict] = []
     rejected: list[Order] = []
-    planned = ledger.orders_in(*UNSENT, cycle=key)
+    shares = {s: p.qty for s, p in desk.account().positions.items()}
+    planned = sorted(ledger.orders_in(*UNSENT, cycle=key), key=lambda o: o.signed * shares.get(o.symbol, 0) >= 0)  # sales first
     for i, order in enumerate(planned):
         situation = look([order.symbol])
         if situation.accepts is not None and order.kind == "market" and situation.accepts > clock.now():

@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit
 
 import pandas as pd
 
-from toolkit.data.clock import Clock, SystemClock, utc
+from toolkit.data.clock import Clock, ReplayClock, SystemClock, utc
 from toolkit.data.meter import Meter
 from toolkit.data.pace import Pace
 from toolkit.data.symbols import checked_symbol
@@ -77,7 +77,8 @@ class AlpacaBroker:
         if not 0.0 < deadline <= LONGEST:
             raise InvalidParameter(f"deadline is {deadline!r}", f"pass seconds above 0 and up to {LONGEST:g}")
         self.name, self.meter, self.deadline = "alpaca" if live else "alpaca-paper", Meter(), deadline
-        self._wire = Wire(key, secret, self.meter, Pace(rate / 60.0, 60, clock, who="Alpaca"), clock)
+        pacing = SystemClock() if isinstance(clock, ReplayClock) else clock  # to pause must not move a replay on
+        self._wire = Wire(key, secret, self.meter, Pace(rate / 60.0, 60, pacing, who="Alpaca"), clock)
         self._client = _client(live, _checked_url(url), self._wire)
 
     def __repr__(self) -> str:

@@ -90,19 +90,14 @@ class BrokerDesk:
         account = self.ledger.account()
         if account.session is not None and account.session >= bars.index[-1]:
             return []
-        close, marked = bars.traded[3], []
-        for n, symbol in enumerate(bars.symbols):
-            seen = np.flatnonzero(~np.isnan(close[n]))
-            if len(seen):
-                position, mark = account.positions.get(symbol, Position(symbol)), float(close[n, seen[-1]])
-                marked.append(replace(position, mark=mark, seen=bars.index[seen[-1]]))
         before = account.session
-        self.ledger.settle(bars.index[-1], [], marked, [])
+        self.ledger.settle(bars.index[-1], [], marked(account, bars).values(), [])
         return self._fills_since(before)
 
     def after(self, bars: Bars) -> Account:
-        """The account as it stands; what the broker has filled since is booked by the next cycle."""
-        return self.ledger.account()
+        """The account at the bars' last closes; what the broker has filled since is booked by the next cycle."""
+        account = self.ledger.account()
+        return replace(account, positions={**account.positions, **marked(account, bars)}, session=bars.index[-1])
 
     def _fills_since(self, session: pd.Timestamp | None) -> list[Fill]:
         since = "" if session is None else pd.Timestamp(session).isoformat()
@@ -250,6 +245,17 @@ class BrokerDesk:
 
     def _halt(self, why: str) -> None:
         self.ledger.stand(HALT, why, "reconciliation")
+
+
+def marked(account: Account, bars: Bars) -> dict[str, Position]:
+    """The positions of the symbols of `bars`, held or not, at their last closes; one that never traded is left out."""
+    close, found = bars.traded[3], {}
+    for n, symbol in enumerate(bars.symbols):
+        seen = np.flatnonzero(~np.isnan(close[n]))
+        if len(seen):
+            position, at = account.positions.get(symbol, Position(symbol)), seen[-1]
+            found[symbol] = replace(position, mark=float(close[n, at]), seen=bars.index[at])
+    return found
 
 
 def _event(activity: Activity, order: str | None, held: Position) -> Event:
