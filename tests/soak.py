@@ -27,6 +27,7 @@ from toolkit.errors import DataUnavailable
 from toolkit.execution.audit import verify
 
 SYMBOLS = ["AAPL", "IBM", "MSFT"]  # listed all the time
+WINDOW = 20  # cycles over which the least is taken
 SETTLED = 500  # cycles after which nothing may grow any more
 
 
@@ -99,20 +100,20 @@ def soak(cycles: int, seed: int, folder: Path, progress: bool = False) -> Soaked
         "cache": {"directory": str(folder / "cache")}, "operations": {"max_drawdown": 0.99, "daily_loss": 0.99},
         "strategy": {"name": "trend_and_rsi"}, "anchor": dt.date(2000, 12, 29),
     })  # fmt: skip
-    marks: list[tuple[int, int]] = []
+    marks: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
     with closing(TradingEngine(config, source=source, clock=clock, environment={})) as engine:
         with tqdm(total=cycles, unit="cycle", disable=not progress) as bar:
 
             def after(report):
                 bar.update()
-                if report.cycle + 1 in (min(SETTLED, cycles // 2), cycles):
-                    marks.append((resident(), open_files()))
+                for end, seen in zip((min(SETTLED, cycles // 2), cycles), marks):
+                    if end - WINDOW < report.cycle + 1 <= end:
+                        seen.append((resident(), open_files()))
 
             summary = engine.run_continuous(5, cycles=cycles, on_cycle=after)
         status = engine.telemetry.frame()["status"]
-        marks.append((resident(), open_files()))
         unsound = verify(engine.ledger)
-    first, last = marks[0], marks[-1]
+    first, last = ([min(values) for values in zip(*seen)] for seen in marks)  # the threads of a fetch come and go
     return Soaked(
         len(status), int((status == "").sum()), int((status == "partial").sum()), source.asked, source.failed,
         last[0] / first[0] - 1.0, last[1] - first[1], unsound, summary.ended,

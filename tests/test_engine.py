@@ -264,7 +264,7 @@ def test_bars_that_end_before_the_session_that_is_due_are_stale(values):
     engine = TradingEngine(checked_config(values), clock=ReplayClock([pd.Timestamp("2013-03-08 22:00", tz="UTC")]))
     report = engine.run_cycle()
     assert report.orders == 0 and (report.turn.late or {v.code for v in report.turn.denials} == {"STALE_DATA"})
-    assert engine._missing(engine.data_cache.bars(SYMBOLS)) == 5
+    assert engine.missing(engine.data_cache.bars(SYMBOLS)) == 5
 
 
 @pytest.mark.parametrize("bad", [{"interval_minutes": -5}, {"interval_minutes": "5"}, {"cycles": 0}, {"cycles": 2.5}])
@@ -291,6 +291,8 @@ def test_a_strategy_that_raises_is_named_and_does_not_end_the_loop_at_once(value
 
 def test_a_preview_says_what_the_gate_would_deny(values):
     engine = TradingEngine(checked_config(values), clock=ReplayClock([pd.Timestamp("2013-03-08 22:00", tz="UTC")]))
+    assert "the next open has passed" in str(engine.preview()) and engine.ledger.frame("intents").empty
+    engine.late = lambda bars: False  # as if the open were still to come
     why = engine.preview().frame()["why"]
     assert why.str.contains("RISK_DENIED.STALE_DATA").any() and engine.ledger.frame("intents").empty
 

@@ -251,7 +251,7 @@ def test_the_engine_asks_a_declared_strategy_for_new_bars_alone(values):
     plain = TradingEngine.from_values(**{**values, "account": "plain"}, strategy=trend_and_rsi)
     plain.run_continuous()
     assert engine.telemetry.frame()["equity"].tolist() == plain.telemetry.frame()["equity"].tolist()
-    assert len(asked) == len(engine._bars())
+    assert len(asked) == len(engine.bars())
 
 
 def test_bars_that_do_not_go_on_from_the_ones_before_are_scored_afresh():

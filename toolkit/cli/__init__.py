@@ -13,6 +13,7 @@ from toolkit.errors import ConfigError, InvalidParameter, ToolkitError
 
 COMMANDS = {
     "run": "run a notebook as a program: parameters in, an executed notebook, its page and its ledger out",
+    "report": "write the page of a run again: equity, trades, risk, telemetry, certificate, configuration, versions",
     "certify": "check the strategy of a config file for look-ahead, bar by bar, and keep the certificate",
     "cycle": "run trading cycles from a config file and print their reports",
     "risk": "report the risk of what an account holds, as text or as a page",

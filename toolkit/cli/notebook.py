@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,19 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.reader import NotJSONError
 
+from toolkit.cli.account import LEDGER, accounts_in
 from toolkit.cli.kernel import Ending, execute
 from toolkit.cli.page import page, without_widgets
 from toolkit.cli.parameters import defaults, inject, parse, tagged
-from toolkit.errors import InvalidParameter
+from toolkit.cli.run_record import record_of
+from toolkit.cycle.booked import Books, books_of
+from toolkit.cycle.config import Config, read_config
+from toolkit.cycle.kept import TELEMETRY, keep, traded_with
+from toolkit.data.places import state_folder
+from toolkit.errors import InvalidParameter, ToolkitError
+from toolkit.execution.ledger import Ledger
+from toolkit.execution.orders import Account
+from toolkit.plots.run_sections import RunRecord
 
 SUMMARY = "summary"
 KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
@@ -116,8 +126,49 @@ def run(path: Path, texts: Mapping[str, str], every: float | None, out: Path) ->
         ending = execute(nb, path.resolve().parent, save)
     finally:
         save()
-    write_whole(executed.with_suffix(".html"), page(nb, path.stem, path.resolve().parent))
+    record = remember(folder, path, str(values.get("config") or known.get("config") or ""))
+    write_whole(executed.with_suffix(".html"), page(nb, path.stem, path.resolve().parent, record, folder))
     return Run(ending, summary(nb), tuple(sorted(file for file in folder.rglob("*") if file.is_file())))
+
+
+def remember(folder: Path, path: Path, config: str) -> RunRecord | None:
+    """What the run in `folder` tells, once configuration, telemetry and versions lie beside its ledger; None without one.
+
+    `config` is the file that the notebook at `path` read, relative to it: it is kept if the ledger was traded with it.
+    """
+    if not (folder / LEDGER).exists():
+        return None
+    try:
+        books = books_of(folder / LEDGER)
+    except ToolkitError:
+        return record_of(folder, path.stem)  # which says it
+    settings, home = configuration(path.resolve().parent / config, books) if config else None, state_folder(path.parent)
+    state = home if settings is None else Path(settings.state)
+    account = account_in(state, folder / LEDGER, books.account)
+    keep(folder, settings, None if account is None else account / TELEMETRY)
+    return record_of(folder, path.stem, state)
+
+
+def configuration(path: Path, books: Books) -> Config | None:
+    """The configuration in a file, if the books were traded with it."""
+    try:
+        settings = read_config(path)
+    except ToolkitError:
+        return None
+    return settings if traded_with(settings, books) else None
+
+
+def account_in(state: Path, ledger: Path, account: Account) -> Path | None:
+    """The newest account folder below `state` whose ledger holds what the copy `ledger` holds; None if there is none."""
+    asked = "SELECT name, mode, opened, session, cash FROM account"
+    with closing(Ledger.read(ledger)) as copy:
+        wanted = copy.rows(asked)
+    for folder in reversed(accounts_in(state)):
+        if folder.name.startswith(f"{account.mode}-{account.name}"):
+            with suppress(ToolkitError), closing(Ledger.read(folder / LEDGER)) as there:
+                if there.rows(asked) == wanted:
+                    return folder
+    return None
 
 
 def refresh(path: Path) -> Run:

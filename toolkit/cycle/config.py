@@ -187,11 +187,15 @@ def checked_config(values: dict[str, Any], origin: str = "configuration") -> Con
         key = ".".join(str(part) for part in first["loc"])
         others = f" (and {more} more)" if more else ""
         if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
-            raise ConfigError(f"{origin}: unknown key {key!r}{others}", _known(first["loc"])) from error
+            raise ConfigError(f"{origin}: unknown key {key!r}{others}", _known(first["loc"])) from None
         if first["type"] == "missing":
-            raise ConfigError(f"{origin}: key {key!r} is missing{others}", "add it") from error
+            raise ConfigError(f"{origin}: key {key!r} is missing{others}", "add it") from None
         message = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{origin}: {key} is {first['input']!r}{others}", message[0].lower() + message[1:]) from error
+        if first["loc"][0] == "broker":  # where somebody may have written a key
+            raise ConfigError(
+                f"{origin}: {key} cannot be what is written there{others}", message[0].lower() + message[1:]
+            ) from None
+        raise ConfigError(f"{origin}: {key} is {first['input']!r}{others}", message[0].lower() + message[1:]) from None
 
 
 def _known(location: tuple[int | str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,11 +12,14 @@ import pandas as pd
 
 from toolkit.cycle.config import Config
 from toolkit.data import Clock
+from toolkit.errors import ConfigError
 from toolkit.execution import arming
 from toolkit.execution.brokers.alpaca import AlpacaBroker
 from toolkit.execution.brokers.desk import BrokerDesk
+from toolkit.execution.brokers.values import Purse
 from toolkit.execution.credentials import Keys, alpaca_keys
 from toolkit.execution.ledger import Ledger
+from toolkit.kernels.account import UNIT
 
 
 @dataclass
@@ -32,9 +36,22 @@ class Venue:
         return BrokerDesk(ledger, self.broker, self.clock)
 
     @cached_property
+    def purse(self) -> Purse:
+        """The broker's account as it was at the start."""
+        return self.broker.purse()
+
+    @property
     def number(self) -> str:
-        """The broker's account number, asked for once; `reconcile` sees whether it is still the same account."""
-        return self.broker.purse().number
+        """The number of the account that the keys belong to."""
+        return self.purse.number
+
+    def opening_cash(self) -> float:
+        """Dollars in the account; ConfigError if it is not the account that the configuration names."""
+        named = self.config.broker.account
+        if named and self.number != named:
+            what = f"broker.account is {named!r}, the keys are those of {self.number!r}"
+            raise ConfigError(what, "use the keys of that account, or name this one")
+        return self.purse.cash / UNIT
 
     def unarmed(self, ledger: Ledger, now: pd.Timestamp) -> tuple[str, ...] | None:
         """The conditions of live trading that do not hold; None for money that is not real."""
@@ -54,6 +71,10 @@ def connected(config: Config, clock: Clock, environment: Mapping[str, str] | Non
     """The broker of the modes `broker-paper` and `live`; None for our own paper broker and for replays."""
     if config.mode not in {"broker-paper", "live"}:
         return None
+    exits = [name for name, value in vars(config.exits).items() if value < math.inf]
+    if exits:
+        what = f"exits.{exits[0]} is {getattr(config.exits, exits[0])}, and no broker of ours makes exits inside a bar"
+        raise ConfigError(what, f"leave exits out in mode {config.mode}, or let the strategy close the position")
     keys = alpaca_keys() if environment is None else alpaca_keys(environment)
     live = config.mode == "live"
     broker = AlpacaBroker(keys.key, keys.secret, live=live, url=config.broker.url, clock=clock,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,15 @@ import pandas as pd
 from toolkit.cycle.benchmark import HeldEqually
 from toolkit.cycle.config import Config, checked_config, read_config
 from toolkit.cycle.connected import connected
+from toolkit.cycle.kept import keep
 from toolkit.cycle.loop import run
 from toolkit.cycle.modes import clock_of, folder_of, market_of
 from toolkit.cycle.named import sizing_of, strategy_of
-from toolkit.cycle.preview import Preview
-from toolkit.cycle.report import CycleReport, RunSummary, held_beside
+from toolkit.cycle.preview import Preview, previewed
+from toolkit.cycle.report import CycleReport, RunSummary
 from toolkit.cycle.revealed import Market
 from toolkit.cycle.telemetry import CycleRow, Telemetry
-from toolkit.cycle.turn import Plan, Turn, judge, plan, turn
+from toolkit.cycle.turn import Turn, last_row, turn
 from toolkit.cycle.watch import Watch, doubtful
 from toolkit.data import (
     Bars,
@@ -32,18 +32,18 @@ from toolkit.data import (
 from toolkit.data.clock import utc
 from toolkit.data.intervals import bars_per_year
 from toolkit.data.sources.named import source_of
-from toolkit.errors import ToolkitError, Uncertified
+from toolkit.errors import Uncertified
 from toolkit.execution.arming import config_hash
 from toolkit.execution.book import owned
 from toolkit.execution.brokers import Desk
 from toolkit.execution.brokers.cached import CachedBroker
 from toolkit.execution.brokers.paper import PaperBroker
 from toolkit.execution.costs import rules
+from toolkit.execution.credentials import Environment
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
-from toolkit.execution.situation import quotes
 from toolkit.execution.standing import Switches
-from toolkit.kernels.account import UNIT, Rules
+from toolkit.kernels.account import Rules
 from toolkit.risk.sizing import Sizing, sized
 from toolkit.signals.causality import Certificate, identity
 from toolkit.signals.generator import SignalGenerator
@@ -64,6 +64,7 @@ class TradingEngine:
                  broker: Callable[[Ledger, Rules], Desk] | None = None, interval: str = "1d",
                  environment: Mapping[str, str] | None = None,
                  on_halt: Callable[[str], object] | None = None) -> None:  # fmt: skip
+        environment = None if environment is None else Environment(environment)  # tracebacks show values
         self.config = config
         self.source: Source = source or source_of(config.source)
         self.clock: Clock = clock or clock_of(config, self.source.delay)
@@ -74,7 +75,7 @@ class TradingEngine:
         self.rules = rules(costs, limits, policy, exits, bars_per_year=bars_per_year(interval))
         self.folder = folder_of(config)
         venue = connected(config, self.clock, environment) if broker is None else None
-        cash = config.cash if venue is None else venue.broker.purse().cash / UNIT
+        cash = config.cash if venue is None else venue.opening_cash()
         self.ledger = Ledger.open(self.folder, account=config.account, mode=config.mode, cash=cash, clock=self.clock)
         desk = venue.desk(self.ledger) if venue else (broker or PaperBroker)(self.ledger, self.rules)
         self.broker = CachedBroker(desk, self.clock)
@@ -109,12 +110,11 @@ class TradingEngine:
     def run_cycle(self) -> CycleReport:
         """Fetches, scores, sizes, trades; the same cycle a second time sends nothing."""
         notes = self.standing()  # first of all: nothing is fetched for a strategy that may not trade
-        was, _ = self.ledger.standing
         before, lap = self._counts(), self.clock.monotonic
         self.source.meter.allow(self.config.max_api_calls_per_cycle)
         start = lap()
-        known = self.telemetry.fetched(self._bars)
-        bars = self._scored(known)
+        known = self.telemetry.fetched(self.bars)
+        bars = self.scored(known)
         self.broker.allow(self._left(before["api_calls"]))
         fetched = lap()
         scores = self.signal_generator.scores(bars)
@@ -124,7 +124,7 @@ class TradingEngine:
         sized_at = lap()
         outcome = turn(
             known, last_row(scores), last_row(weights), key=self.cycle_key(bars), desk=self.broker, ledger=self.ledger,
-            gate=self.gate, clock=self.clock, look=self.watch.look, missing=self._missing(known), late=self._late(known),
+            gate=self.gate, clock=self.clock, look=self.watch.look, missing=self.missing(known), late=self.late(known),
             suspect=doubtful(known), config=self._hash,
         )  # fmt: skip
         self.watch.judge(outcome)
@@ -137,24 +137,12 @@ class TradingEngine:
             benchmark=self._benchmark.value(last_row(bars.close)), status=ending(outcome, known),
             **{name: n - before[name] for name, n in self._counts().items()},
         )  # fmt: skip
-        notes += self.watch.said(known, self.config.symbols, self._missing(known), was)
+        notes += self.watch.said(known, self.config.symbols, self.missing(known))
         return CycleReport(self.telemetry.write(row), row, outcome, known.issues, notes, risk)
 
     def preview(self) -> Preview:
         """What the next cycle would trade, and why; nothing is sent and nothing is written."""
-        known = self._bars()
-        bars = self._scored(known)
-        scores = self.signal_generator.scores(bars)
-        weights, key = sized(self.sizing, scores, bars), self.cycle_key(bars)
-        account, done = self.broker.after(known), self.ledger.cycle_status(key) == "done"
-        wish = Plan() if done else plan(last_row(scores), last_row(weights), account, self.rules, key, bars.symbols)
-        seen = quotes(known, self._missing(known), doubtful(known))
-        situation = self.watch.look(seen, known.index[-1], key, [o.symbol for o in wish.orders])
-        verdicts = judge(wish, replace(situation, account=account), self.gate)
-        denials = {v.order.symbol: str(v) for v in verdicts if not v.passed}
-        said = last_row(scores), last_row(weights)
-        notes = self.standing(refuse=False) + held_beside(account, self.config.symbols)
-        return Preview(bars.index[-1], *said, account, wish.orders + wish.cut, done, denials, notes)
+        return previewed(self)
 
     def standing(self, refuse: bool = True) -> tuple[str, ...]:
         """What every report has to say of the strategy: that it trades in real time without a certificate.
@@ -212,7 +200,9 @@ class TradingEngine:
 
     def export(self, folder: str | Path) -> Path:
         """Writes a copy of the ledger into `folder` and returns its path."""
-        return self.ledger.copy_to(Path(folder) / "ledger.sqlite")
+        copy = self.ledger.copy_to(Path(folder) / "ledger.sqlite")
+        keep(Path(folder), self.config, None)
+        return copy
 
     def __repr__(self) -> str:
         return f"TradingEngine({self.config.mode}-{self.config.account}: {', '.join(self.config.symbols)})"
@@ -227,24 +217,25 @@ class TradingEngine:
         """Nothing is sent any more until a person lifts it with `toolkit resume`; tells `on_halt`."""
         self.watch.halt(why)
 
-    def failed(self, error: ToolkitError) -> None:
-        """A cycle that raised leaves a row too."""
-        account = self.ledger.account()
+    def failed(self, error: Exception) -> None:
+        """A cycle that raised leaves a row too, and a halt of it is told."""
+        self.watch.tell()
+        account, code = self.ledger.account(), getattr(error, "code", type(error).__name__)
         day = "" if account.session is None else account.session.isoformat()
-        self.telemetry.write(CycleRow(session=day, equity=account.equity, status=f"failed: {error.code}"))
+        self.telemetry.write(CycleRow(session=day, equity=account.equity, status=f"failed: {code}"))
 
     # --------------------------------------------------------------------------------------------------------- parts
-    def _bars(self) -> Bars:
+    def bars(self) -> Bars:
         """Bars of the symbols to trade, and of others that the account owns: their dividends and splits are booked too."""
         others = owned(self.ledger.account()) - set(self.config.symbols)
         return self.data_cache.bars([*self.config.symbols, *sorted(others)])
 
-    def _scored(self, bars: Bars) -> Bars:
+    def scored(self, bars: Bars) -> Bars:
         """Bars of the symbols that the strategy is asked about."""
         asked = [symbol for symbol in self.config.symbols if symbol in bars.symbols]
         return bars if tuple(asked) == bars.symbols else bars.select(asked)
 
-    def _late(self, bars: Bars) -> bool:
+    def late(self, bars: Bars) -> bool:
         """Whether the session after the last bar has opened; nobody knows without a calendar."""
         if not bars.calendar:
             return False
@@ -253,7 +244,7 @@ class TradingEngine:
     def _over(self) -> bool:
         return isinstance(self.clock, ReplayClock) and self.clock.done
 
-    def _missing(self, bars: Bars) -> int:
+    def missing(self, bars: Bars) -> int:
         """Sessions whose bars should be known by now and are not there; 0 without a calendar."""
         if not bars.calendar:
             return 0
@@ -284,11 +275,6 @@ def ending(outcome: Turn, bars: Bars) -> str:
 def last_session(bars: Bars) -> int:
     """Position of the last bar's session in its calendar."""
     return int(Calendar(bars.calendar).positions(bars.index.to_numpy("M8[ns]")[-1:])[0])
-
-
-def last_row(frame: pd.DataFrame) -> dict[str, float]:
-    """The last row as symbol -> value."""
-    return dict(zip(frame.columns, frame.to_numpy()[-1].tolist(), strict=True))
 
 
 def _split(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

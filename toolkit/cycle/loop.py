@@ -38,7 +38,7 @@ def run(engine: TradingEngine, minutes: float, cycles: int | None, until: pd.Tim
         on_cycle: Callable[[CycleReport], object] | None) -> str:  # fmt: skip
     """Turns the wheel until something ends it, and returns what did.
 
-    A cycle that raises a ToolkitError leaves a row with its status and the loop goes on; `operations.error_streak` of them in
+    A cycle that raises leaves a row with its status and the loop goes on; `operations.error_streak` of them in
     a row halt the account and raise the last.
     """
     _check(minutes, cycles)
@@ -48,21 +48,24 @@ def run(engine: TradingEngine, minutes: float, cycles: int | None, until: pd.Tim
     with terminable():
         try:
             while not _over(engine.clock) and (cycles is None or ran < cycles):
+                if stop.exists():
+                    return _obeyed(stop)
                 if until is not None and engine.clock.now() >= until:
                     return f"it was {until:%Y-%m-%d %H:%M} UTC"
                 report = None
                 try:
                     report = engine.run_cycle()
+                    if on_cycle is not None:
+                        on_cycle(report)
                     failures = 0
-                except ToolkitError as error:
+                except Exception as error:  # one cycle, or who watches it, ends no loop
                     failures += 1
-                    log.warning("cycle failed: %s", error)
-                    engine.failed(error)
+                    log.warning("cycle failed: %s", error, exc_info=not isinstance(error, ToolkitError))
+                    if report is None:
+                        engine.failed(error)
                     if failures >= min(engine.gate.operations.error_streak, 1000):
                         engine.halt(f"{failures} cycles failed in a row, the last with {type(error).__name__}: {error}")
                         raise
-                if report is not None and on_cycle is not None:
-                    on_cycle(report)
                 ran += 1
                 if stop.exists():
                     return _obeyed(stop)

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from toolkit.cycle.report import held_beside
+from toolkit.cycle.turn import Plan, judge, last_row, plan
+from toolkit.cycle.watch import doubtful
 from toolkit.execution.orders import Account, Order, untypeset
+from toolkit.execution.schema import UNSENT, UNSURE
+from toolkit.execution.situation import quotes
 from toolkit.kernels.account import UNIT
+from toolkit.risk.sizing import sized
+
+if TYPE_CHECKING:
+    from toolkit.cycle.engine import TradingEngine
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,3 +71,27 @@ class Preview:
         notes = "".join(f"<br>{escape(note)}" for note in self.notes)
         head = f"<b>preview of {self.session:%Y-%m-%d}</b> ({state}){notes}"
         return untypeset(f"{head}{self.frame().round(4).to_html()}")
+
+
+def previewed(engine: TradingEngine) -> Preview:
+    """What the next cycle of the engine would trade: a plan that waits to be sent, or one that it would make now."""
+    known = engine.bars()
+    bars = engine.scored(known)
+    scores = engine.signal_generator.scores(bars)
+    weights, key = sized(engine.sizing, scores, bars), engine.cycle_key(bars)
+    account, status = engine.broker.after(known), engine.ledger.cycle_status(key)
+    wish, notes = Plan(), engine.standing(refuse=False)
+    if status == "planned":
+        wish = Plan(tuple(engine.ledger.orders_in(*UNSENT, *UNSURE, cycle=key)))
+        notes += ("planned already: these orders wait to be sent, or are looked up",)
+    elif status is None and engine.late(known):
+        notes += ("the next open has passed: nothing would be planned",)
+    elif status is None:
+        wish = plan(last_row(scores), last_row(weights), account, engine.rules, key, bars.symbols)
+    seen = quotes(known, engine.missing(known), doubtful(known))
+    situation = engine.watch.look(seen, known.index[-1], key, [o.symbol for o in wish.orders])
+    verdicts = judge(wish, replace(situation, account=account), engine.gate)
+    denials = {v.order.symbol: str(v) for v in verdicts if not v.passed}
+    notes += held_beside(account, engine.config.symbols)
+    said = last_row(scores), last_row(weights)
+    return Preview(bars.index[-1], *said, account, wish.orders + wish.cut, status == "done", denials, notes)

@@ -62,7 +62,7 @@ class CycleReport:
     @property
     def idle(self) -> bool:
         """Whether nothing is left to do until the exchange has something new: all orders sent, all books agree."""
-        return not (self.turn.issues or self.issues or self.turn.unsent)
+        return not (self.turn.issues or self.issues or self.turn.unsent or self.turn.unsure)
 
     def lines(self) -> list[str]:
         """Orders, cuts, denials and issues, a line each."""
@@ -70,7 +70,8 @@ class CycleReport:
         said += [f"no order for {o.symbol}: {o.side} cut to nothing by {o.limit}" for o in self.turn.cut]
         said += [str(verdict) for verdict in self.turn.denials] + [str(issue) for issue in self.issues]
         said += [f"rejected by the broker: {order}" for order in self.turn.rejected]
-        said += [f"not at the broker for sure: {order}" for order in self.turn.unsent] + list(self.turn.issues)
+        said += [f"waits to be sent: {order}" for order in self.turn.unsent]
+        said += [f"of unknown fate, looked up again: {order}" for order in self.turn.unsure] + list(self.turn.issues)
         if self.turn.late:
             said.append("the next open has passed: nothing was planned, run between a close and the next open")
         if self.turn.repeated:

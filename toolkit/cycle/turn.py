@@ -55,7 +55,8 @@ class Turn:
     repeated: bool = False
     late: bool = False
     issues: tuple[str, ...] = ()  # what does not agree with the broker's books
-    unsent: tuple[Order, ...] = ()  # planned and not at the broker yet, or of unknown fate
+    unsent: tuple[Order, ...] = ()  # planned, not at the broker yet
+    unsure: tuple[Order, ...] = ()  # of unknown fate
 
 
 def plan(scores: Mapping[str, float], weights: Mapping[str, float], account: Account, rules: Rules, key: str,
@@ -104,7 +105,8 @@ def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], 
     close_others(ledger, "" if late else key)
     status = ledger.cycle_status(key)
     if status == "done" or late:
-        return Turn(fills, repeated=status == "done", late=late and status != "done", issues=issues, unsent=_unsent(ledger))
+        done = status == "done"
+        return _left(ledger, Turn(fills, repeated=done, late=late and not done, issues=issues))
     seen = quotes(bars, missing, suspect)
     around = partial(look or partial(situated, ledger, desk), seen, bars.index[-1], key)
     denials: tuple[Verdict, ...] = ()
@@ -126,15 +128,16 @@ def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], 
             desk.forget()
         cancel(wish.superseded, desk)
         if idle:
-            return Turn(fills, (), denials, cut, issues=issues, unsent=_unsent(ledger))
+            return _left(ledger, Turn(fills, (), denials, cut, issues=issues))
     orders, more, rejected = send_planned(ledger, desk, gate, key, around, clock)
     if not ledger.is_open(key):
         ledger.close_cycle(key)
-    return Turn(fills, orders, denials + more, cut, rejected, issues=issues, unsent=_unsent(ledger))
+    return _left(ledger, Turn(fills, orders, denials + more, cut, rejected, issues=issues))
 
 
-def _unsent(ledger: Ledger) -> tuple[Order, ...]:
-    return tuple(ledger.orders_in(*UNSENT, *UNSURE))
+def _left(ledger: Ledger, done: Turn) -> Turn:
+    """With what is left to do."""
+    return replace(done, unsent=tuple(ledger.orders_in(*UNSENT)), unsure=tuple(ledger.orders_in(*UNSURE)))
 
 
 def situated(ledger: Ledger, desk: Desk, seen: Quotes, session: pd.Timestamp, key: str, symbols: Sequence[str]) -> Situation:
@@ -142,7 +145,13 @@ def situated(ledger: Ledger, desk: Desk, seen: Quotes, session: pd.Timestamp, ke
     about = desk.outlook(symbols)
     standing, why, peak, day = ledger.rows("SELECT standing, why, coalesce(peak, 0), coalesce(day_equity, 0) FROM account")[0]
     seen = replace(seen, suspect={**seen.suspect, **about.frozen}) if about.frozen else seen
+    blocked = f"the broker has blocked the account: {about.blocked}" if about.blocked else ""
     return Situation(
-        desk.account(), seen, today(ledger, session, key), standing, why, peak=peak, day_equity=day, pause=about.pause,
-        accepts=about.accepts, skew=about.skew, buying_power=about.buying_power, assets=about.assets,
+        desk.account(), seen, today(ledger, session, key), standing, why, blocked, None, peak, day, about.pause, about.accepts,
+        about.skew, "", about.buying_power, about.assets,
     )  # fmt: skip
+
+
+def last_row(frame: pd.DataFrame) -> dict[str, float]:
+    """The last row as symbol -> value."""
+    return dict(zip(frame.columns, frame.to_numpy()[-1].tolist(), strict=True))

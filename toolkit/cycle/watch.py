@@ -7,12 +7,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from toolkit.cycle.connected import Venue
 from toolkit.cycle.report import held_beside, held_silent
 from toolkit.cycle.turn import Turn, situated
-from toolkit.data import Bars, Clock
+from toolkit.data import Bars, Calendar, Clock
+from toolkit.data.clock import utc64
 from toolkit.execution.brokers import Desk
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
@@ -24,6 +26,7 @@ from toolkit.risk.limits import Limit
 from toolkit.risk.report import RiskReport
 
 log = logging.getLogger(__name__)
+MINUTE = pd.Timedelta("1min")
 DOUBTFUL = {"SPLIT_SUSPECT", "ANOTHER_SERIES"}  # issues of bars
 
 
@@ -58,7 +61,22 @@ class Watch:
         """What the gate looks at: the account, the switches, the conditions of live trading, the broker's side."""
         found = situated(self.ledger, self.desk, seen, session, key, symbols)
         unarmed = None if self.venue is None else self.venue.unarmed(self.ledger, self.clock.now())
-        return replace(found, kill=self.switches.pulled(), unarmed=unarmed)
+        return replace(found, kill=self.switches.pulled() or found.kill, unarmed=unarmed, clash=self._clash())
+
+    def _clash(self) -> str:
+        """Where the broker's clock and the calendar disagree about the next open, "" where they do not."""
+        told = None if self.venue is None else self.desk.outlook([]).next_open
+        if self.venue is None or told is None:
+            return ""
+        days, now = Calendar(self.venue.config.calendar), self.clock.now()
+        at = int(np.searchsorted(days.opens, utc64(now), "right"))
+        if at == len(days.opens):
+            return f"calendar {days.name} ends before {now}"
+        expected = days.open_instant(at)
+        apart = abs(told - expected) > MINUTE
+        return (
+            f"next open {told:%Y-%m-%d %H:%M} UTC at the broker, {expected:%Y-%m-%d %H:%M} UTC in the calendar" if apart else ""
+        )
 
     def judge(self, outcome: Turn) -> None:
         """Forgets the risk after fills; halts the account after too deep a fall, or too many rejected orders in a row."""
@@ -69,36 +87,47 @@ class Watch:
         equity = self.desk.account().equity
         if peak and most < math.inf and not 1.0 - equity * UNIT / peak <= most:
             self._halt(f"equity ${equity:,.2f} is {1.0 - equity * UNIT / peak:.1%} below its highest", "gate")
-        if outcome.rejected and streak < math.inf:
+        if streak < math.inf:
             last = self.ledger.rows(
-                "SELECT after FROM order_events WHERE before = 'SENDING' ORDER BY seq DESC LIMIT ?", int(streak)
+                "SELECT status FROM intents WHERE sent IS NOT NULL ORDER BY sent DESC, rowid DESC LIMIT ?", int(streak)
             )
-            if len(last) == streak and all(after == "REJECTED" for (after,) in last):
+            if len(last) == streak and all(status == "REJECTED" for (status,) in last):
                 self._halt(f"the broker rejected {len(last)} orders in a row", "gate")
 
-    def said(self, bars: Bars, symbols: Sequence[str], missing: int, was: str) -> tuple[str, ...]:
-        """What a report has to say of holdings that nobody decides about, and of the standing since it `was` otherwise."""
+    def said(self, bars: Bars, symbols: Sequence[str], missing: int) -> tuple[str, ...]:
+        """What a report has to say of holdings that nobody decides about, and of the standing."""
         account = self.desk.account()
         silent = held_silent(account, sessions_since(bars, missing), self.gate.limits.max_stale_sessions)
-        return held_beside(account, symbols) + silent + self.told(was)
+        return held_beside(account, symbols) + silent + self.told()
 
     def halt(self, why: str) -> None:
         """Nothing is sent any more until a person lifts it with `toolkit resume`; tells `on_halt`."""
-        was, _ = self.ledger.standing
         self._halt(why, "engine")
-        self.told(was)
+        self.tell()
 
     def _halt(self, why: str, who: str) -> None:
         self.ledger.stand(HALT, why, who)
 
-    def told(self, was: str) -> tuple[str, ...]:
-        """The standing in words, if it is not ACTIVE; a halt that is new since it `was` otherwise is told to `on_halt`."""
+    def tell(self) -> None:
+        """Calls `on_halt` for a halt that nobody was told of yet; what cannot be told is told at the next look."""
+        rows = self.ledger.rows(
+            "SELECT s.seq, s.why FROM standings s, account a WHERE a.standing = 'HALT' AND s.after = 'HALT'"
+            " AND s.seq > coalesce(a.told, 0) ORDER BY s.seq DESC LIMIT 1"
+        )
+        if not rows or self.on_halt is None:
+            return
+        try:
+            self.on_halt(rows[0][1])
+        except Exception:  # the account is halted all the same, and the loop goes on
+            log.exception("on_halt could not tell that the account halted: %s", rows[0][1])
+        else:
+            with self.ledger.transaction() as db:
+                db.execute("UPDATE account SET told = ?", (rows[0][0],))
+
+    def told(self) -> tuple[str, ...]:
+        """The standing in words, if it is not ACTIVE, and switches; a halt is told to `on_halt`."""
+        self.tell()
         now, why = self.ledger.standing
         pulled = self.switches.pulled()
-        if now == HALT != was and self.on_halt is not None:
-            try:
-                self.on_halt(why)
-            except Exception:  # the account is halted all the same, and the loop goes on
-                log.exception("on_halt could not tell that the account halted: %s", why)
         said = (f"{now}: {why}; `toolkit resume` lifts it",) if now != ACTIVE else ()
         return said + ((f"KILL_SWITCH: {pulled}",) if pulled else ())

@@ -69,6 +69,15 @@ class Secret:
         raise TypeError("a Secret is not written down: pass it on in memory, or read it again where it is needed")
 
 
+class Environment(dict[str, str]):
+    """A copy of an environment that does not show its values, wherever it is printed."""
+
+    def __repr__(self) -> str:
+        return f"Environment({len(self)} values)"
+
+    __str__ = __repr__
+
+
 class Keys(NamedTuple):
     """The two keys of an account, and where they were found ("" if nowhere)."""
 

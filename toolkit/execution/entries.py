@@ -94,6 +94,9 @@ def book(db: sqlite3.Connection, events: Iterable[Event], positions: Iterable[Po
         row = schema.event_row(event)
         if db.execute(schema.BOOK_EVENT + " ON CONFLICT(id) DO NOTHING", row).rowcount:
             db.execute("UPDATE account SET cash = cash + ?", (event.cash,))
+            if event.kind in {"transfer", "adoption"}:  # neither gain nor loss
+                brought = event.cash + round(event.qty * (event.price or 0.0))
+                db.execute("UPDATE account SET peak = peak + ?, day_equity = day_equity + ?", (brought, brought))
         else:
             raise LedgerError(f"{event.id} was booked before", "a broker's activity has one id for ever: nothing was booked")
     db.executemany(schema.KEEP_POSITION, map(schema.position_row, positions))

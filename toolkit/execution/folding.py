@@ -1,11 +1,14 @@
-"""What one event does to a position."""
+"""What one event does to a position, and what the closes of bars do to all of them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 
-from toolkit.execution.orders import Event, Position
+import numpy as np
+
+from toolkit.data import Bars
+from toolkit.execution.orders import Account, Event, Position
 
 
 def after(position: Position, event: Event) -> Position:
@@ -39,3 +42,14 @@ def _entry(position: Position, moved: int, price: float) -> float:
 def _peak(position: Position, qty: int) -> float:
     turned = position.qty == 0 or (qty > 0) != (position.qty > 0)
     return math.nan if qty == 0 or turned else position.peak
+
+
+def marked(account: Account, bars: Bars) -> dict[str, Position]:
+    """The positions of the symbols of `bars`, held or not, at their last closes; one that never traded is left out."""
+    close, found = bars.traded[3], {}
+    for n, symbol in enumerate(bars.symbols):
+        seen = np.flatnonzero(~np.isnan(close[n]))
+        if len(seen):
+            position, at = account.positions.get(symbol, Position(symbol)), seen[-1]
+            found[symbol] = replace(position, mark=float(close[n, at]), seen=bars.index[at])
+    return found

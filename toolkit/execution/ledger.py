@@ -28,6 +28,7 @@ from toolkit.kernels.account import UNIT
 
 log = logging.getLogger(__name__)
 _OPEN: WeakValueDictionary[Path, Ledger] = WeakValueDictionary()  # writers of this process: a cell run again takes over
+STRICT = {"ACTIVE": 0, "REDUCE_ONLY": 1, "HALT": 2}
 _INHERITED: dict[Path, sqlite3.Connection] = {}  # of the process that we were forked from
 
 
@@ -73,8 +74,7 @@ class Ledger:
     @classmethod
     def read(cls, path: Path) -> Ledger:
         """An existing ledger, read-only; any number of processes may read while one writes."""
-        path = Path(path)
-        path = path / "ledger.sqlite" if path.is_dir() else path
+        path = Path(path) / "ledger.sqlite" if Path(path).is_dir() else Path(path)
         if not path.is_file():
             raise LedgerError(f"there is no ledger at {path}", "run a cycle first, or check the path")
         opened = cls(path, ledgerfile.connect(path, read_only=True), None, -1, SystemClock())
@@ -226,10 +226,12 @@ class Ledger:
             if done:
                 entries.close_cycle(db, key)
 
-    def move(self, order: str, status: str, detail: str = "", broker_id: str = "") -> None:
-        """Takes an order to its next state; LedgerError if it cannot go there."""
+    def move(self, order: str, status: str, detail: str = "", broker_id: str = "", forget: bool = False) -> None:
+        """Takes an order to its next state, LedgerError if it cannot go there; `forget`: so that it is decided again."""
         with self.transaction() as db:
             entries.move(db, order, status, detail, self.now())
+            if forget:
+                entries.forget(db, order)
             if broker_id:
                 db.execute("UPDATE intents SET broker_id = ? WHERE id = ?", (broker_id, order))
 
@@ -254,8 +256,9 @@ class Ledger:
             entries.close_cycle(db, key)
 
     def stand(self, standing: str, why: str, who: str) -> None:
-        """ACTIVE, REDUCE_ONLY or HALT from now on, and why; the same standing again keeps the first reason."""
-        if self.standing[0] != standing:
+        """ACTIVE, REDUCE_ONLY or HALT from now on, and why; what is no stricter than now keeps the first reason."""
+        now, _ = self.standing
+        if standing != now and (standing == "ACTIVE" or STRICT[standing] > STRICT[now]):
             with self.transaction() as db:
                 entries.stand(db, standing, why, who, self.now())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -34,11 +35,13 @@ def take_over(path: Path, account: str, mode: str, start: int, at: str) -> tuple
     `start`: micro-dollars of a new account, made `at`. Raises LedgerMismatch for another account or mode, LedgerError for a
     file that cannot be read or written.
     """
+    if not path.exists():
+        _create(path, account, mode, start, at)
     db = connect(path, read_only=False)
     try:
         db.execute("BEGIN IMMEDIATE")
         if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            _create(db, account, mode, start, at)
+            raise LedgerError(f"{path} is empty", "restore a copy; or move it away to begin a new account")
         found = _owner(db)
         while found[:2] == (account, mode) and found[2] in schema.UPGRADES:
             for statement in schema.UPGRADES[found[2]].split(";"):
@@ -59,14 +62,32 @@ def take_over(path: Path, account: str, mode: str, start: int, at: str) -> tuple
     return db, epoch
 
 
-def _create(db: sqlite3.Connection, account: str, mode: str, start: int, at: str) -> None:
-    for statement in schema.SCHEMA.split(";"):
-        db.execute(statement)
-    db.execute(
-        "INSERT INTO account(name, mode, version, epoch, cash, peak, opened) VALUES (?,?,?,0,?,?,?)",
-        (account, mode, schema.VERSION, start, start, at),
-    )
-    db.execute("INSERT INTO events(id, session, kind, qty, cash, fee) VALUES ('transfer:0','','transfer',0,?,0)", (start,))
+def _create(path: Path, account: str, mode: str, start: int, at: str) -> None:
+    """A new ledger, whole and on disk under another name before it has its own: a file that is there is a ledger."""
+    new = path.with_name(path.name + ".new")
+    try:
+        new.unlink(missing_ok=True)
+        with closing(sqlite3.connect(new, isolation_level=None)) as db:
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("BEGIN IMMEDIATE")
+            for statement in schema.SCHEMA.split(";"):
+                db.execute(statement)
+            db.execute(
+                "INSERT INTO account(name, mode, version, epoch, cash, peak, opened) VALUES (?,?,?,0,?,?,?)",
+                (account, mode, schema.VERSION, start, start, at),
+            )
+            db.execute(
+                "INSERT INTO events(id, session, kind, qty, cash, fee) VALUES ('transfer:0','','transfer',0,?,0)", (start,)
+            )
+            db.execute("COMMIT")
+        os.replace(new, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except (OSError, sqlite3.Error) as error:
+        raise LedgerError(f"{path} cannot be made ({error})", "choose another state folder, or make room") from None
 
 
 def _owner(db: sqlite3.Connection) -> tuple[str, str, int]:

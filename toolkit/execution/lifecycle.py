@@ -56,7 +56,7 @@ def send(order: Order, ledger: Ledger, desk: Desk) -> str:
 
 
 def resolve(ledger: Ledger, desk: Desk, clock: Clock) -> None:
-    """Looks up each order whose fate is unknown; those given up are looked up for a day, should they turn up."""
+    """Looks up each order whose fate is unknown."""
     for order in ledger.orders_in(*UNSURE):
         found = desk.find(order.id)
         if found is not None:
@@ -95,6 +95,9 @@ def send_planned(ledger: Ledger, desk: Desk, gate: Gate, key: str, look: Callabl
         situation = look([order.symbol])
         if situation.accepts is not None and order.kind == "market" and situation.accepts > clock.now():
             log.info("orders for the next open are taken from %s on: %s waits", situation.accepts, order)
+            continue
+        if order.symbol in desk.ending():
+            log.info("what it replaces has not ended at the broker: %s waits", order)
             continue
         if 0.0 < situation.pause <= gate.operations.max_pause:
             clock.sleep(situation.pause)

@@ -11,13 +11,15 @@ from toolkit.execution.orders import Event, Position
 VERSION = 3
 OLD = "trade it once to bring it forward, or look with the toolkit that wrote it"
 # account.standing is what the account may do, peak the highest equity, day_equity that before the last session, opened when
-# the ledger was made;
+# the ledger was made, told the last halt (of standings) that a person was told of, drift the
+# symbols (JSON) on which a broker's books differed at the last look;
 # cycles.situation what a cycle was decided on (compressed JSON); intents.level the level as decided, intents.trigger the same
 # in the shares of today, where a split came between; arrived is what the paper broker has, ours only to look up.
 SCHEMA = """
 CREATE TABLE account(name TEXT NOT NULL, mode TEXT NOT NULL, version INTEGER NOT NULL, epoch INTEGER NOT NULL,
                      cash INTEGER NOT NULL, session TEXT, standing TEXT NOT NULL DEFAULT 'ACTIVE',
-                     why TEXT NOT NULL DEFAULT '', peak INTEGER, day_equity INTEGER, opened TEXT) STRICT;
+                     why TEXT NOT NULL DEFAULT '', peak INTEGER, day_equity INTEGER, opened TEXT,
+                     told INTEGER, drift TEXT) STRICT;
 CREATE TABLE positions(symbol TEXT PRIMARY KEY, qty INTEGER NOT NULL, entry REAL, mark REAL, score REAL,
                        seen TEXT, peak REAL, out INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE cycles(key TEXT PRIMARY KEY, session TEXT NOT NULL, bars TEXT NOT NULL, status TEXT NOT NULL,
@@ -67,6 +69,8 @@ ALTER TABLE account ADD COLUMN why TEXT NOT NULL DEFAULT '';
 ALTER TABLE account ADD COLUMN peak INTEGER;
 ALTER TABLE account ADD COLUMN day_equity INTEGER;
 ALTER TABLE account ADD COLUMN opened TEXT;
+ALTER TABLE account ADD COLUMN told INTEGER;
+ALTER TABLE account ADD COLUMN drift TEXT;
 ALTER TABLE cycles ADD COLUMN situation BLOB;
 ALTER TABLE intents ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE intents ADD COLUMN looks INTEGER NOT NULL DEFAULT 0;

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from toolkit.errors import LedgerError
 from toolkit.execution.ledger import Ledger
 
 ACTIVE, REDUCE_ONLY, HALT = "ACTIVE", "REDUCE_ONLY", "HALT"
@@ -34,7 +35,8 @@ class Switches:
             try:
                 return f"{KILL} in {folder.name}: {path.read_text(encoding='utf-8', errors='replace').strip()[:200]}"
             except FileNotFoundError:
-                continue
+                if path.is_symlink():
+                    return f"{KILL} in {folder.name} leads nowhere"
             except OSError as error:
                 return f"{KILL} in {folder.name} cannot be read ({error.strerror})"
         return ""
@@ -52,9 +54,12 @@ def lift(ledger: Ledger, folder: Path, who: str) -> list[str]:
     """A person lets the account trade again: its kill file goes, its standing is ACTIVE; what was lifted, as sentences."""
     lifted = []
     path = folder / KILL
-    if path.exists():
-        lifted.append(f"{KILL} in {folder.name}: {path.read_text(encoding='utf-8', errors='replace').strip()[:200]}")
-        path.unlink()
+    if pulled := Switches((folder,), {}).pulled():
+        try:
+            path.unlink()
+        except OSError as error:
+            raise LedgerError(f"{path} cannot be taken away ({error.strerror})", "remove it by hand") from None
+        lifted.append(pulled)
     standing, why = ledger.standing
     if standing != ACTIVE:
         ledger.stand(ACTIVE, f"lifted: {why}", who)

@@ -115,6 +115,10 @@ class Desk(Protocol):
         """Asks for the cancellation of an order."""
         ...
 
+    def ending(self) -> set[str]:
+        """Symbols of orders that were cancelled and may still fill: what replaces them waits."""
+        ...
+
     def outlook(self, symbols: Iterable[str]) -> Outlook:
         """What the broker says of itself and of these symbols, for the gate."""
         ...

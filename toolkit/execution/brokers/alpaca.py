@@ -46,6 +46,7 @@ from toolkit.execution.credentials import SHOWN, Secret
 from toolkit.execution.orders import Order
 
 LONGEST = 12.0  # seconds
+LIVE_HOST, PAPER_HOST = "api.alpaca.markets", "paper-api.alpaca.markets"
 ORDERS, ACTIVITIES = 500, 100  # the most that Alpaca puts on a page
 REPLACED = 20  # an order that was replaced more often has gone round in a circle
 MOMENT = pd.Timedelta(microseconds=1)
@@ -79,7 +80,7 @@ class AlpacaBroker:
         self.name, self.meter, self.deadline = "alpaca" if live else "alpaca-paper", Meter(), deadline
         pacing = SystemClock() if isinstance(clock, ReplayClock) else clock  # to pause must not move a replay on
         self._wire = Wire(key, secret, self.meter, Pace(rate / 60.0, 60, pacing, who="Alpaca"), clock)
-        self._client = _client(live, _checked_url(url), self._wire)
+        self._client = _client(live, _checked_url(url, live), self._wire)
 
     def __repr__(self) -> str:
         return f"AlpacaBroker({self.name})"
@@ -219,9 +220,8 @@ class AlpacaBroker:
     def accepts(self, now: pd.Timestamp) -> pd.Timestamp:
         """Orders for the open are refused from 9:28 to 19:00 New York."""
         here = utc(now).tz_convert(EASTERN)
-        day = here.normalize()
-        closed = day + pd.Timedelta("9h28min") <= here < day + pd.Timedelta("19h")
-        return (day + pd.Timedelta("19h")).tz_convert("UTC") if closed else utc(now)
+        first, last = (pd.Timestamp(f"{here:%Y-%m-%d} {hour}").tz_localize(EASTERN) for hour in ("09:28", "19:00"))
+        return last.tz_convert("UTC") if first <= here < last else utc(now)
 
     def positions(self) -> list[Holding]:
         held = [holding_of(each) for each in listed(self._read("/positions"))]
@@ -270,12 +270,17 @@ def _text(instant: pd.Timestamp) -> str:
     return f"{instant:%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
-def _checked_url(url: str | None) -> str | None:
-    """The address; keys travel encrypted or not at all, except to this machine."""
-    if url is not None:
-        parts = urlsplit(url)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")):
-            raise InvalidParameter(f"url is {url!r}", "pass an https address, or http to 127.0.0.1")
+def _checked_url(url: str | None, live: bool) -> str | None:
+    """The address; keys travel encrypted or not at all, except to this machine, and real money has an address of its own."""
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    here = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if parts.username is not None or parts.password is not None:
+        raise InvalidParameter("url holds a name or password", "keys come from the environment or the keyring alone")
+    if not here and (parts.scheme != "https" or parts.hostname != (LIVE_HOST if live else PAPER_HOST)):
+        cure = f"pass https://{LIVE_HOST if live else PAPER_HOST}, http to 127.0.0.1, or none"
+        raise InvalidParameter(f"url is {url!r} {'with' if live else 'without'} real money", cure)
     return url
 
 

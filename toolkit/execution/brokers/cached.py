@@ -64,6 +64,9 @@ class CachedBroker:
         self.forget()
         return self.broker.cancel(order)
 
+    def ending(self) -> set[str]:
+        return self.broker.ending()
+
     def outlook(self, symbols: Iterable[str]) -> Outlook:
         return self.broker.outlook(symbols)
 

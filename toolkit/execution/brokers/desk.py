@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 
 from toolkit.data import Bars
@@ -21,7 +21,7 @@ from toolkit.execution.schema import UNSURE, WAITING
 from toolkit.execution.standing import HALT
 from toolkit.kernels.account import UNIT
 
-OURS = "tk1-"  # how our order ids begin
+EASTERN, OURS = "America/New_York", "tk1-"  # how our order ids begin
 MONTH, OVERLAP = pd.Timedelta("31D"), pd.Timedelta("1D")  # how far back news are asked for again: they come late
 DRIFT, DRIFTED = 0.01, 3  # fraction of equity, and number of symbols, beyond which books that differ halt
 ENDS = {"CANCELED", "EXPIRED", "REJECTED"}
@@ -39,15 +39,17 @@ class BrokerDesk:
 
     def __post_init__(self) -> None:
         self._assets: dict[str, Asset | None] = {}
-        self._frozen: dict[str, str] = {}
+        (drift,) = self.ledger.rows("SELECT drift FROM account")[0]
+        self._frozen: dict[str, str] = json.loads(drift) if drift else {}  # symbols on which the books differ, and how
         self._outlook: Outlook | None = None
+        self._ending: set[str] = set()
+        self._off = self._off_before = 0  # micro-dollars of cash that the broker had more when it was last asked, and before
 
-    # --------------------------------------------------------------------------------------------------- the cycle's side
     def account(self) -> Account:
         return self.ledger.account()
 
     def forget(self) -> None:
-        """Nothing is remembered of the account; what may be done with a symbol is asked for once a process."""
+        """Nothing is remembered of the account."""
 
     @property
     def calls(self) -> int:
@@ -57,6 +59,8 @@ class BrokerDesk:
         self.broker.meter.allow(requests)
 
     def submit(self, order: Order) -> Answer:
+        if self._outlook is not None and order.side == "buy":  # until the broker is asked again
+            self._outlook = replace(self._outlook, buying_power=self._outlook.buying_power - order.notional)
         return self.broker.submit(order)
 
     def find(self, order: str) -> Answer | None:
@@ -66,19 +70,20 @@ class BrokerDesk:
         return Answer("REJECTED" if report.status == "REJECTED" else "ACCEPTED", report.said, report.broker_id)
 
     def cancel(self, order: str) -> Answer:
+        self._ending |= {symbol for (symbol,) in self.ledger.rows("SELECT symbol FROM intents WHERE id = ?", order)}
         return self.broker.cancel(order)
 
-    def outlook(self, symbols: Iterable[str]) -> Outlook:
-        """Buying power and clock, asked for once after each `reconcile`, and assets, each asked for once.
+    def ending(self) -> set[str]:
+        """Symbols of orders that were cancelled here and that the broker has not been seen to end."""
+        return self._ending
 
-        An account that the broker has blocked is halted.
-        """
+    def outlook(self, symbols: Iterable[str]) -> Outlook:
+        """Buying power, clock and cash, asked for once after each `reconcile`, and assets, each asked for once."""
         if self._outlook is None:
             purse, clock = self.broker.purse(), self.broker.clock()
             skew = (clock.now - self.clock.now()).total_seconds()
-            self._outlook = Outlook(None, purse.buying_power / UNIT, skew, clock.next_open)
-            if purse.blocked:
-                self._halt(f"the broker has blocked the account: {purse.blocked}")
+            self._outlook = Outlook(None, purse.buying_power / UNIT, skew, clock.next_open, blocked=purse.blocked)
+            self._off = purse.cash - self.ledger.account().cash
         for symbol in symbols:
             if symbol not in self._assets:
                 self._assets[symbol] = self.broker.asset(symbol)
@@ -91,13 +96,12 @@ class BrokerDesk:
         if account.session is not None and account.session >= bars.index[-1]:
             return []
         before = account.session
-        self.ledger.settle(bars.index[-1], [], marked(account, bars).values(), [])
+        self.ledger.settle(bars.index[-1], [], folding.marked(account, bars).values(), [])
         return self._fills_since(before)
 
     def after(self, bars: Bars) -> Account:
-        """The account at the bars' last closes; what the broker has filled since is booked by the next cycle."""
-        account = self.ledger.account()
-        return replace(account, positions={**account.positions, **marked(account, bars)}, session=bars.index[-1])
+        account = self.ledger.account()  # what the broker has filled since is booked by the next cycle
+        return replace(account, positions={**account.positions, **folding.marked(account, bars)}, session=bars.index[-1])
 
     def _fills_since(self, session: pd.Timestamp | None) -> list[Fill]:
         since = "" if session is None else pd.Timestamp(session).isoformat()
@@ -107,23 +111,34 @@ class BrokerDesk:
         )
         return [Fill(i, o or "", pd.Timestamp(s), symbol, q, p, f, r) for i, o, s, symbol, q, p, f, r in rows]
 
-    # -------------------------------------------------------------------------------------------------- the broker's side
     def reconcile(self) -> list[str]:
         """Books the broker's news and compares its books with ours; asked again at once, it changes nothing.
 
-        Orders of ours that we never planned, and holdings that differ by more than 1% of equity or in more than three
-        symbols, halt the account; smaller differences freeze their symbols. Four requests at Alpaca, and two by `outlook`.
+        Orders of ours that we never planned halt the account, and so do holdings and cash that differ at two looks by more
+        than 1% of equity, or in more than three symbols; a difference freezes its symbol. An order that was cancelled here and
+        waits there is cancelled again. Four requests at Alpaca, and two by `outlook`.
         """
         since = self._since()
-        (opened,) = self.ledger.rows("SELECT opened FROM account")[0]
-        told = [a for a in self.broker.activities(since) if opened is None or a.at >= pd.Timestamp(opened)]
+        told = self._news(since)
         reports = self.broker.orders(since)
         self._adopt(reports)
         early = self._book(told)
         self._end(reports)
-        said = self._strangers(reports) + self._drift(self.broker.positions(), early)
+        said = self._strangers(reports) + self._still_there(reports) + self._drift(self.broker.positions(), early)
+        said += self._short_of_cash()
         self._outlook = None
         return said
+
+    def _news(self, since: pd.Timestamp) -> list[Activity]:
+        """Activities since the ledger began; those of its first day that have no hour, and were there then, are its cash."""
+        opened, begun = self.ledger.rows("SELECT opened, (SELECT count(*) > 1 FROM events) FROM account")[0]
+        start = pd.Timestamp(0, tz="UTC") if opened is None else pd.Timestamp(opened)
+        told = [a for a in self.broker.activities(since) if a.at >= (start if a.kind == "fill" else start - OVERLAP)]
+        day = start.tz_convert(EASTERN).normalize()
+        if not begun and self.ledger.account().session is None:
+            before = [a for a in told if a.kind != "fill" and a.at < start]
+            self.ledger.book([replace(_event(a, None, Position("")), qty=0, cash=0, fee=0) for a in before], [])
+        return [a for a in told if a.kind == "fill" or a.at >= day]
 
     def _since(self) -> pd.Timestamp:
         """From when on news may be unknown: the oldest order that is not over, or the last news, and a day before.
@@ -212,7 +227,7 @@ class BrokerDesk:
             order = waiting.get(report.id)
             if order is not None and report.status in ENDS and report.qty - report.filled == order.qty:
                 status = "CANCELED" if report.status == "REJECTED" and report.filled else report.status
-                self.ledger.move(order.id, status, report.said)
+                self.ledger.move(order.id, status, report.said, forget=True)
 
     def _strangers(self, reports: list[Report]) -> list[str]:
         said = []
@@ -224,38 +239,49 @@ class BrokerDesk:
                 said.append(f"EXTERNAL: {report.side} {shares(report.qty)} {report.symbol} ({report.said}), left alone")
         return said
 
+    def _still_there(self, reports: list[Report]) -> list[str]:
+        """Orders of ours that are over here and wait there: a cancellation was lost."""
+        left = [r for r in reports if r.waits and self.ledger.status(r.id) in {"CANCELED", "EXPIRED", "ABANDONED"}]
+        self._ending = {r.symbol for r in left}
+        for report in left:
+            self.broker.cancel(report.id)
+        return [f"CANCELED AGAIN: {r.side} {shares(r.qty)} {r.symbol} waits at the broker ({r.id})" for r in left]
+
+    def _short_of_cash(self) -> list[str]:
+        """Cash that differed when the broker was last asked; it halts at the second time in a row."""
+        off, before, self._off, self._off_before = self._off, self._off_before, 0, self._off
+        if not abs(off) > UNIT:
+            return []
+        said = f"${off / UNIT:+,.2f} at the broker against the ledger"
+        if abs(before) > UNIT and not abs(off) <= DRIFT * self.ledger.account().equity * UNIT:
+            self._halt(f"cash differs: {said}")
+        return [f"CASH: {said}"]
+
     def _drift(self, holdings: list[Holding], early: list[Activity]) -> list[str]:
         account = self.ledger.account()
         theirs = {h.symbol: h for h in holdings}
         ours = Counter({s: p.qty for s, p in account.positions.items() if p.qty})
         for fill in early:
             ours[fill.symbol or ""] += fill.qty
-        self._frozen, value = {}, 0.0
+        before, lasting, value = self._frozen, 0, 0.0
+        self._frozen = {}
         for symbol in sorted(theirs.keys() | ours.keys()):
             there, here = theirs[symbol].qty if symbol in theirs else 0, ours.get(symbol, 0)
             if there != here:
                 self._frozen[symbol] = f"{shares(there)} at the broker, {shares(here)} in the ledger"
-                price = theirs[symbol].price if symbol in theirs else account.positions.get(symbol, Position(symbol)).mark
-                value += abs(there - here) * price / UNIT
-        if self._frozen and (not value <= DRIFT * account.equity or len(self._frozen) > DRIFTED):
-            self._halt(
-                f"holdings differ: {'; '.join(f'{s} {why}' for s, why in self._frozen.items())} (see `toolkit ledger adopt`)"
-            )
+                price = theirs[symbol].price if symbol in theirs else account.positions[symbol].mark
+                if symbol in before:  # news come a moment late: what lasts counts
+                    lasting, value = lasting + 1, value + abs(there - here) * price / UNIT
+        if self._frozen != before:
+            with self.ledger.transaction() as db:
+                db.execute("UPDATE account SET drift = ?", (json.dumps(self._frozen),))
+        if lasting and (not value <= DRIFT * account.equity or lasting > DRIFTED):
+            differ = "; ".join(f"{s} {why}" for s, why in self._frozen.items())
+            self._halt(f"holdings differ: {differ} (see `toolkit ledger adopt`)")
         return [f"DRIFT: {symbol} {why}" for symbol, why in self._frozen.items()]
 
     def _halt(self, why: str) -> None:
         self.ledger.stand(HALT, why, "reconciliation")
-
-
-def marked(account: Account, bars: Bars) -> dict[str, Position]:
-    """The positions of the symbols of `bars`, held or not, at their last closes; one that never traded is left out."""
-    close, found = bars.traded[3], {}
-    for n, symbol in enumerate(bars.symbols):
-        seen = np.flatnonzero(~np.isnan(close[n]))
-        if len(seen):
-            position, at = account.positions.get(symbol, Position(symbol)), seen[-1]
-            found[symbol] = replace(position, mark=float(close[n, at]), seen=bars.index[at])
-    return found
 
 
 def _event(activity: Activity, order: str | None, held: Position) -> Event:
@@ -263,7 +289,7 @@ def _event(activity: Activity, order: str | None, held: Position) -> Event:
 
     Of a dividend the price is dollars a share, of a split the new shares for one.
     """
-    day = activity.at.tz_convert("America/New_York").normalize().tz_localize(None).isoformat()
+    day = activity.at.tz_convert(EASTERN).normalize().tz_localize(None).isoformat()
     if activity.kind == "fill" and activity.symbol is None:
         raise LedgerError(f"the broker told of a fill without a symbol ({activity.id})", "look at the account there")
     reason = "FILLED" if activity.kind == "fill" else ""

@@ -70,6 +70,9 @@ class PaperBroker:
         """The ledger has cancelled it already when it planned what replaces it."""
         return Answer("ACCEPTED")
 
+    def ending(self) -> set[str]:
+        return set()
+
     def outlook(self, symbols: Iterable[str]) -> Outlook:
         return Outlook()
 

@@ -110,4 +110,5 @@ class Outlook:
     next_open: pd.Timestamp | None = None  # by the broker's clock
     pause: float = 0.0  # seconds until it may be asked again
     accepts: pd.Timestamp | None = None  # from when on orders for the next open are taken; None: at once
+    blocked: str = ""  # why the broker lets nothing be traded
     frozen: Mapping[str, str] = field(default_factory=dict)  # symbols on which the books differ, and how
