@@ -13,7 +13,7 @@ from toolkit.execution.standing import KILL, kill
 EXAMPLE = """\
 examples:
   toolkit halt "the fills look wrong"                                   all accounts of the project
-  toolkit halt "the fills look wrong" notebooks/trading_config.yaml     the account of a config file
+  toolkit halt "the fills look wrong" paper.yaml                        the account of a config file
   toolkit halt "the fills look wrong" state/paper-demo                  the account in a folder
 
 It writes a file named KILL, which a loop looks for before each order, in whatever process it runs. What waits at the broker is
@@ -52,7 +52,11 @@ def execute(args: argparse.Namespace) -> int:
 def halted_folder(path: Path | None) -> Path:
     """The folder of one account, or the state folder of all: where loops look, or LedgerError."""
     if path is not None and not path.is_dir():
-        return place_of(path).folder
+        place = place_of(path)
+        if place.config is not None and place.config.mode == "replay":
+            what = f"{path} is a replay, which opens a fresh account each run"
+            raise LedgerError(what, "name the config of a paper account, an account's folder, or the state folder")
+        return place.folder
     folder = state_folder() if path is None else path.resolve()
     if not (folder / LEDGER).is_file() and not accounts_in(folder):
         what = f"no account is in {folder}, so no loop looks for a {KILL} file there"
