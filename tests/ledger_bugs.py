@@ -32,14 +32,14 @@ def bug(name: str, *changes: tuple[ModuleType, str, str, str]) -> Bug:
 
 
 BUGS = [
-    bug("the fee is forgotten", (desk, "_event", "activity.qty, activity.cash,", "activity.qty, activity.cash + activity.fee,")),
+    bug("the fee is forgotten", (folding, "event_of", "activity.qty, activity.cash,", "activity.qty, activity.cash + activity.fee,")),
     bug(
         "an execution told twice is booked twice",
         (desk, "BrokerDesk._book", "if self.ledger.rows(", "if False and self.ledger.rows("),
         (entries, "book", 'if db.execute(schema.BOOK_EVENT + " ON CONFLICT(id) DO NOTHING", row).rowcount:',
          'if db.execute(schema.BOOK_EVENT + " ON CONFLICT(id) DO NOTHING", row):'),
     ),  # fmt: skip
-    bug("an event has a new id each time", (desk, "_event", 'f"broker:{activity.id}"', 'f"broker:{activity.id}:{id(activity)}"')),
+    bug("an event has a new id each time", (folding, "event_of", 'f"broker:{activity.id}"', 'f"broker:{activity.id}:{id(activity)}"')),
     bug("an event booked before is booked over", (entries, "book", "raise LedgerError", "max")),
     bug("more than was ordered is filled", (desk, "BrokerDesk._impossible", "abs(activity.qty) > order[1]", "False")),
     bug(

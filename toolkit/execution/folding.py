@@ -8,7 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from toolkit.data import Bars
+from toolkit.errors import LedgerError
+from toolkit.execution.brokers.values import Activity
 from toolkit.execution.orders import Account, Event, Position
+
+EASTERN = "America/New_York"
 
 
 def after(position: Position, event: Event) -> Position:
@@ -53,3 +57,19 @@ def marked(account: Account, bars: Bars) -> dict[str, Position]:
             position, at = account.positions.get(symbol, Position(symbol)), seen[-1]
             found[symbol] = replace(position, mark=float(close[n, at]), seen=bars.index[at])
     return found
+
+
+def event_of(activity: Activity, order: str | None, held: Position) -> Event:
+    """An activity of the broker as an event of the ledger, under the session (the exchange's date) on which it happened.
+
+    Of a dividend the price is dollars a share, of a split the new shares for one.
+    """
+    day = activity.at.tz_convert(EASTERN).normalize().tz_localize(None).isoformat()
+    if activity.kind == "fill" and activity.symbol is None:
+        raise LedgerError(f"the broker told of a fill without a symbol ({activity.id})", "look at the account there")
+    reason = "FILLED" if activity.kind == "fill" else ""
+    price = activity.price
+    if price is None and held.qty and activity.kind in {"dividend", "split"}:
+        price = activity.cash / held.qty if activity.kind == "dividend" else (held.qty + activity.qty) / held.qty
+    amounts = activity.qty, activity.cash, activity.fee, price
+    return Event(f"broker:{activity.id}", day, activity.kind, activity.symbol, order, *amounts, 0, reason)

@@ -11,17 +11,16 @@ import pandas as pd
 
 from toolkit.data import Bars
 from toolkit.data.clock import Clock
-from toolkit.errors import LedgerError
 from toolkit.execution import folding
 from toolkit.execution.brokers import Broker
-from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, Outlook, Report
+from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, Outlook, Purse, Report
 from toolkit.execution.ledger import Ledger
-from toolkit.execution.orders import Account, Event, Fill, Order, Outcome, Position, shares
+from toolkit.execution.orders import Account, Fill, Order, Outcome, Position, shares
 from toolkit.execution.schema import UNSURE, WAITING
 from toolkit.execution.standing import HALT
 from toolkit.kernels.account import UNIT
 
-EASTERN, OURS = "America/New_York", "tk1-"  # how our order ids begin
+OURS = "tk1-"  # how our order ids begin
 MONTH, OVERLAP = pd.Timedelta("31D"), pd.Timedelta("1D")  # how far back news are asked for again: they come late
 DRIFT, DRIFTED = 0.01, 3  # fraction of equity, and number of symbols, beyond which books that differ halt
 ENDS = {"CANCELED", "EXPIRED", "REJECTED"}
@@ -43,7 +42,8 @@ class BrokerDesk:
         self._frozen: dict[str, str] = json.loads(drift) if drift else {}  # symbols on which the books differ, and how
         self._outlook: Outlook | None = None
         self._ending: set[str] = set()
-        self._off = self._off_before = 0  # micro-dollars of cash that the broker had more when it was last asked, and before
+        self._purse: Purse | None = None  # as `reconcile` saw it
+        self._off = 0  # micro-dollars of cash that the broker had more when it was last asked
 
     def account(self) -> Account:
         return self.ledger.account()
@@ -80,7 +80,7 @@ class BrokerDesk:
     def outlook(self, symbols: Iterable[str]) -> Outlook:
         """Buying power, clock and cash, asked for once after each `reconcile`, and assets, each asked for once."""
         if self._outlook is None:
-            purse, clock = self.broker.purse(), self.broker.clock()
+            purse, clock = self._purse or self.broker.purse(), self.broker.clock()
             skew = (clock.now - self.clock.now()).total_seconds()
             self._outlook = Outlook(None, purse.buying_power / UNIT, skew, clock.next_open, blocked=purse.blocked)
             self._off = purse.cash - self.ledger.account().cash
@@ -116,28 +116,33 @@ class BrokerDesk:
 
         Orders of ours that we never planned halt the account, and so do holdings and cash that differ at two looks by more
         than 1% of equity, or in more than three symbols; a difference freezes its symbol. An order that was cancelled here and
-        waits there is cancelled again. Four requests at Alpaca, and two by `outlook`.
+        waits there is cancelled again. At most five requests at Alpaca; six with those of `outlook`.
         """
         since = self._since()
-        told = self._news(since)
+        known, told = self._booked(), self._news(since)
         reports = self.broker.orders(since)
         self._adopt(reports)
         early = self._book(told)
         self._end(reports)
         said = self._strangers(reports) + self._still_there(reports) + self._drift(self.broker.positions(), early)
-        said += self._short_of_cash()
+        changed = self._booked() != known or self._frozen or abs(self._off) > UNIT
+        self._purse = self.broker.purse() if changed else None
+        said += self._short_of_cash(sum(a.cash for a in early))
         self._outlook = None
         return said
+
+    def _booked(self) -> int:
+        return self.ledger.rows("SELECT count(*) FROM events")[0][0]
 
     def _news(self, since: pd.Timestamp) -> list[Activity]:
         """Activities since the ledger began; those of its first day that have no hour, and were there then, are its cash."""
         opened, begun = self.ledger.rows("SELECT opened, (SELECT count(*) > 1 FROM events) FROM account")[0]
         start = pd.Timestamp(0, tz="UTC") if opened is None else pd.Timestamp(opened)
         told = [a for a in self.broker.activities(since) if a.at >= (start if a.kind == "fill" else start - OVERLAP)]
-        day = start.tz_convert(EASTERN).normalize()
+        day = start.tz_convert(folding.EASTERN).normalize()
         if not begun and self.ledger.account().session is None:
             before = [a for a in told if a.kind != "fill" and a.at < start]
-            self.ledger.book([replace(_event(a, None, Position("")), qty=0, cash=0, fee=0) for a in before], [])
+            self.ledger.book([replace(folding.event_of(a, None, Position("")), qty=0, cash=0, fee=0) for a in before], [])
         return [a for a in told if a.kind == "fill" or a.at >= day]
 
     def _since(self) -> pd.Timestamp:
@@ -181,7 +186,7 @@ class BrokerDesk:
                 self._halt(problem)
                 continue
             held = self.ledger.account().positions.get(activity.symbol or "", Position(activity.symbol or ""))
-            event = _event(activity, order[0] if order else None, held)
+            event = folding.event_of(activity, order[0] if order else None, held)
             positions = [folding.after(held, event)] if event.symbol and event.qty else []
             outcomes = []
             if order:
@@ -247,13 +252,16 @@ class BrokerDesk:
             self.broker.cancel(report.id)
         return [f"CANCELED AGAIN: {r.side} {shares(r.qty)} {r.symbol} waits at the broker ({r.id})" for r in left]
 
-    def _short_of_cash(self) -> list[str]:
-        """Cash that differed when the broker was last asked; it halts at the second time in a row."""
-        off, before, self._off, self._off_before = self._off, self._off_before, 0, self._off
-        if not abs(off) > UNIT:
+    def _short_of_cash(self, early: int) -> list[str]:
+        """Cash that differs, asked for where something was booked or differed before; it halts at the second look."""
+        ours, before = self.ledger.account(), self._off
+        if self._purse is None:
             return []
-        said = f"${off / UNIT:+,.2f} at the broker against the ledger"
-        if abs(before) > UNIT and not abs(off) <= DRIFT * self.ledger.account().equity * UNIT:
+        self._off = self._purse.cash - ours.cash - early
+        if not abs(self._off) > UNIT:
+            return []
+        said = f"${self._off / UNIT:+,.2f} at the broker against the ledger"
+        if abs(before) > UNIT and not abs(self._off) <= DRIFT * ours.equity * UNIT:
             self._halt(f"cash differs: {said}")
         return [f"CASH: {said}"]
 
@@ -282,19 +290,3 @@ class BrokerDesk:
 
     def _halt(self, why: str) -> None:
         self.ledger.stand(HALT, why, "reconciliation")
-
-
-def _event(activity: Activity, order: str | None, held: Position) -> Event:
-    """An activity of the broker as an event of the ledger, under the session (the exchange's date) on which it happened.
-
-    Of a dividend the price is dollars a share, of a split the new shares for one.
-    """
-    day = activity.at.tz_convert(EASTERN).normalize().tz_localize(None).isoformat()
-    if activity.kind == "fill" and activity.symbol is None:
-        raise LedgerError(f"the broker told of a fill without a symbol ({activity.id})", "look at the account there")
-    reason = "FILLED" if activity.kind == "fill" else ""
-    price = activity.price
-    if price is None and held.qty and activity.kind in {"dividend", "split"}:
-        price = activity.cash / held.qty if activity.kind == "dividend" else (held.qty + activity.qty) / held.qty
-    amounts = activity.qty, activity.cash, activity.fee, price
-    return Event(f"broker:{activity.id}", day, activity.kind, activity.symbol, order, *amounts, 0, reason)
