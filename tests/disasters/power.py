@@ -19,7 +19,10 @@ from toolkit.execution.ledger import Ledger
 from .tracing import CALL, missing, traced
 from .world import GROWN, NEWS, RULES, World, open_ledger, play, world
 
-CALLS = "openat", "pwrite64", "fdatasync", "fsync", "ftruncate", "unlink", "write"
+CALLS = "openat", "pwrite64", "fdatasync", "fsync", "ftruncate", "unlink", "rename", "write"
+FILES = {
+    name + end for name, ends in (("ledger.sqlite", ("", "-wal")), ("ledger.sqlite.new", ("", "-journal"))) for end in ends
+}
 TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 PATH = re.compile(r"^(?:AT_FDCWD|\d+)<((?:\\x[0-9a-f]{2})*)>")
 ENDINGS = "dropped", "kept", "half"  # what became of writes that were not synced
@@ -94,6 +97,9 @@ def calls(log: Path, place: Path) -> Iterator[tuple]:
         if kind == "write" and texts and texts[0].startswith(b"["):
             yield "acknowledged", "", [int(x) for x in texts[0].decode().strip()[1:-1].split(",")]
             continue
+        if kind == "rename":
+            yield kind, *(Path(os.fsdecode(text)).name for text in texts)
+            continue
         if kind in {"openat", "unlink"}:
             path = Path(os.fsdecode(texts[0]))
         elif at := PATH.match(rest):
@@ -101,7 +107,7 @@ def calls(log: Path, place: Path) -> Iterator[tuple]:
         else:
             continue
         numbers = re.findall(r", (\d+)(?=,|$)", rest)
-        if kind in {"fsync", "fdatasync"} or path.parent == place and path.name in {"ledger.sqlite", "ledger.sqlite-wal"}:
+        if kind in {"fsync", "fdatasync"} or path.parent == place and path.name in FILES:
             if kind == "pwrite64":
                 assert len(texts[0]) == int(call[3])
                 yield kind, path.name, texts[0], int(numbers[-1])
@@ -137,10 +143,14 @@ def changed(content: bytearray, change: tuple) -> None:
 
 
 class Disk:
-    """Files by name; one that was removed is gone for sure once something was synced after, a new one is another file."""
+    """Files by name; one that was removed is gone for sure once something was synced after, a new one is another file.
+
+    So is a new name: until then the file may still have the old one.
+    """
 
     def __init__(self) -> None:
         self.files: dict[str, File] = {}
+        self.moved: dict[str, str] = {}  # from the new name to the old one
         self.removed: dict[str, File] = {}
 
     def take(self, step: tuple) -> list[int] | None:
@@ -151,8 +161,12 @@ class Disk:
         if kind == "unlink":
             if name in self.files:
                 self.removed[name] = self.files.pop(name)
+        elif kind == "rename":
+            self.files[step[2]] = self.files.pop(name)
+            self.moved[step[2]] = name
         elif kind in {"fsync", "fdatasync"}:
             self.removed.clear()
+            self.moved.clear()
             if name in self.files:
                 file = self.files[name]
                 file.synced, file.pending = bytearray(file.content([True] * len(file.pending))), []
@@ -166,7 +180,7 @@ class Disk:
         """The files after a loss of power at this instant."""
         files = dict(self.files)
         if ending == "dropped" or (ending == "half" and rng.random() < 0.5):
-            files = self.removed | files
+            files = self.removed | {self.moved.get(name, name): file for name, file in files.items()}
         kept = {"dropped": lambda _: False, "kept": lambda _: True, "half": lambda _: rng.random() < 0.5}[ending]
         return {name: file.content([kept(change) for change in file.pending]) for name, file in files.items()}
 

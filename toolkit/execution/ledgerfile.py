@@ -66,7 +66,8 @@ def _create(path: Path, account: str, mode: str, start: int, at: str) -> None:
     """A new ledger, whole and on disk under another name before it has its own: a file that is there is a ledger."""
     new = path.with_name(path.name + ".new")
     try:
-        new.unlink(missing_ok=True)
+        for left in (new, path.with_name(new.name + "-journal")):  # of an earlier attempt
+            left.unlink(missing_ok=True)
         with closing(sqlite3.connect(new, isolation_level=None)) as db:
             db.execute("PRAGMA synchronous = FULL")
             db.execute("BEGIN IMMEDIATE")
