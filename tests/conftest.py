@@ -2,6 +2,8 @@
 
 import signal
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import platformdirs
@@ -22,6 +24,14 @@ def bundled(tmp_path_factory) -> Bars:
     cache = BarCache(tmp_path_factory.mktemp("bars"))
     clock = ReplayClock([pd.Timestamp("2013-03-02", tz="UTC")])
     return MarketData(SampleSource(), cache, clock).bars(SYMBOLS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def plain_figures():
+    """Libraries that the tests compare with set a style when they are imported; figures left open cost memory."""
+    mpl.rcdefaults()
+    yield
+    plt.close("all")
 
 
 @pytest.fixture(autouse=True)

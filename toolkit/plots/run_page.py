@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from html import escape
 
+import matplotlib as mpl
+
 from toolkit.cycle import booked
 from toolkit.kernels.account import UNIT
 from toolkit.plots.run_sections import SECTIONS, RunRecord, benchmark, counted, money, percent
@@ -51,7 +53,9 @@ def lead(record: RunRecord) -> str:
 
 def run_article(record: RunRecord, notebook: bool) -> str:
     """The report as an element of a page; `notebook`: whether one follows under the anchor `notebook`."""
-    bodies = {anchor: guarded(build, record) for anchor, (_, build) in SECTIONS.items()}
+    with mpl.rc_context():  # whatever style a reader has set: the page has its own
+        mpl.rcdefaults()
+        bodies = {anchor: guarded(build, record) for anchor, (_, build) in SECTIONS.items()}
     links = {anchor: title for anchor, (title, _) in SECTIONS.items()} | ({"notebook": "The notebook"} if notebook else {})
     contents = "".join(f'<a href="#{anchor}">{escape(title)}</a>' for anchor, title in links.items())
     sections = "".join(
