@@ -14,6 +14,7 @@ from toolkit.cycle.engine import TradingEngine
 from toolkit.cycle.loop import following, wake
 from toolkit.data import Calendar, SampleSource
 from toolkit.errors import DataUnavailable, StrategyFailed
+from toolkit.execution.brokers.values import Answer
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.standing import ACTIVE, HALT, REDUCE_ONLY, kill, lift
 
@@ -192,6 +193,17 @@ def test_a_fall_from_the_highest_equity_halts_and_lifting_it_begins_anew(started
         db.execute("UPDATE account SET peak = ?", (int(130_000e6),))
     engine.run_cycle()
     assert engine.ledger.standing[0] == HALT and "23.1% below its highest" in told[0]
+    lift(engine.ledger, engine.folder, "anna")
+    engine.run_cycle()
+    assert engine.ledger.standing[0] == ACTIVE
+
+
+def test_rejections_in_a_row_halt_and_do_not_halt_again_once_a_person_has_lifted_it(started):
+    engine = started(strategy=always, operations={"error_streak": 2})
+    engine.broker.broker.submit = lambda order: Answer("REJECTED", "no")
+    engine.run_cycle()
+    assert engine.ledger.standing == (HALT, "the broker rejected 2 orders in a row")
+    engine.clock.time += pd.Timedelta("1min")
     lift(engine.ledger, engine.folder, "anna")
     engine.run_cycle()
     assert engine.ledger.standing[0] == ACTIVE

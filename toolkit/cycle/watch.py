@@ -89,8 +89,10 @@ class Watch:
             self._halt(f"equity ${equity:,.2f} is {1.0 - equity * UNIT / peak:.1%} below its highest", "gate")
         if streak < math.inf:
             last = self.ledger.rows(
-                "SELECT status FROM intents WHERE sent IS NOT NULL ORDER BY sent DESC, rowid DESC LIMIT ?", int(streak)
-            )
+                "SELECT status FROM intents WHERE sent > (SELECT coalesce(max(at), '') FROM standings)"
+                " ORDER BY sent DESC, rowid DESC LIMIT ?",
+                int(streak),
+            )  # those that a person has looked at, when a halt was lifted, are behind us
             if len(last) == streak and all(status == "REJECTED" for (status,) in last):
                 self._halt(f"the broker rejected {len(last)} orders in a row", "gate")
 
