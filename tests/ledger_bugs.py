@@ -74,7 +74,7 @@ BUGS = [
     bug("a split moves the average price the wrong way", (folding, "after", "entry=position.entry / ratio", "entry=position.entry * ratio")),
     bug("a sale moves the average price", (folding, "_entry", "abs(qty) > abs(position.qty)", "True")),
     bug("an order that ends is not noticed", (desk, "BrokerDesk._end", "report.status in ENDS", 'report.status == "REJECTED"')),
-    bug("a fill that outruns its order is a stranger's", (desk, "BrokerDesk._book", "order is None and self._may_be_ours(activity)", "False")),
+    bug("a fill that outruns its order is a stranger's", (entries, "name", "if filled:", "if False:")),
     bug("the highest equity follows the last", (entries, "settle", "max(coalesce(peak, ?), ?)", "max(min(peak, ?), ?)")),
 ]  # fmt: skip
 

@@ -156,6 +156,26 @@ def test_orders_of_one_plan_are_counted_together():
     assert [v.code for v in loose.review(many, seen)] == ["", "", "MAX_TURNOVER_DAY", "MAX_TURNOVER_DAY"]
 
 
+def test_an_order_in_doubt_takes_the_room_of_what_it_opens_and_makes_none():
+    opens, closes = replace(OTHER, symbol="A"), replace(OTHER, side="sell", qty=50 * UNIT)
+    shorts = replace(opens, side="sell")
+    gross, net = (replace(FREE, max_gross=0.055), PAPER), (FREE, replace(PAPER, max_net=0.055))
+    for doubt, most, (limits, operations) in (
+        (opens, 0, gross),
+        (closes, 5, gross),
+        (shorts, 0, gross),
+        (opens, 0, net),
+        (closes, 5, net),
+        (shorts, 5, net),
+    ):
+        seen, codes = after(today=Today(unsure=(doubt,))), []
+        for qty in (1, 5, 6):
+            order = replace(BUY, symbol="MSFT", qty=qty * UNIT, wanted=qty * UNIT)
+            codes.append(verdict(order, seen, operations, limits).code)
+        assert [qty for qty, code in zip((1, 5, 6), codes, strict=True) if not code] == [q for q in (1, 5, 6) if q <= most]
+        assert set(codes) - {""} == {"MAX_GROSS" if operations is PAPER else "MAX_NET"}
+
+
 def test_quotes_are_those_of_a_look_at_each_symbol_by_itself():
     bars = random_bars(5, n_symbols=6, n_bars=90)
     seen = quotes(bars)

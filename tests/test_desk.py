@@ -204,6 +204,21 @@ def test_what_was_given_up_and_turns_up_is_cancelled_and_its_fills_are_booked(pl
     assert ledger.status(BUY.id) == "CANCELED"
 
 
+def test_a_fill_that_was_told_before_its_order_was_found_becomes_the_orders(placed):
+    desk, ledger, server, clock = placed
+    server.exchange.plan["IBM"] = [(3.0, 4.0)]
+    server.fault("reset", path="/v2/orders", method="POST")
+    assert ordered(desk, ledger) == "UNKNOWN"
+    clock.time = evening("2005-03-02")
+    desk._book(desk.broker.activities(evening("2005-03-01")))  # as if no list had the order yet
+    assert ledger.account().positions["IBM"].qty == 7 * UNIT and set(ledger.frame("events")["order_id"].dropna()) == set()
+    desk.reconcile()
+    fills = ledger.frame("events").query("kind == 'fill'")
+    assert set(fills["order_id"]) == {BUY.id} and ledger.account().positions["IBM"].qty == 7 * UNIT
+    assert ledger.status(BUY.id) in {"CANCELED", "EXPIRED"} and ledger.account().cash == server.exchange.account.cash
+    assert verify(ledger) == []
+
+
 def test_an_order_is_absent_after_three_looks_and_ten_seconds_and_not_before(placed):
     desk, ledger, server, clock = placed
     server.fault("reset-unbooked", path="/v2/orders", method="POST")

@@ -195,5 +195,5 @@ def test_a_ledger_of_another_version_is_named_when_it_is_read(ledger):
     ledger.close()
     with sqlite3.connect(ledger.path) as other:
         other.execute("UPDATE account SET version = 1")
-    with pytest.raises(LedgerMismatch, match="is of version 1, not 3; trade it once"):
+    with pytest.raises(LedgerMismatch, match="is of version 1, not 4; trade it once"):
         Ledger.read(ledger.path)

@@ -103,7 +103,7 @@ def test_no_text_of_an_export_is_a_formula(engine):
     engine.ledger.book([Event("=HYPERLINK(1)", "2012-04-01", "fee", "@SUM(A1)", None, 0, -UNIT, 0, None, 0, "+1\n-2")], [])
     assert main(["ledger", "export", str(engine.folder), "tables"]) == 0
     last = cells("tables/events.csv")[-1]
-    assert last[1] == "'=HYPERLINK(1)" and last[4] == "'@SUM(A1)" and last[-1] == "'+1 -2" and last[7] == "-1000000"
+    assert last[1] == "'=HYPERLINK(1)" and last[4] == "'@SUM(A1)" and last[-2] == "'+1 -2" and last[7] == "-1000000"
 
 
 def test_export_replaces_nothing_without_being_told_and_says_what_it_replaced(engine, tmp_path, capsys):

@@ -68,6 +68,18 @@ def move(db: sqlite3.Connection, order: str, status: str, detail: str, at: str) 
         forget(db, order)
 
 
+def name(db: sqlite3.Connection, order: str, broker_id: str, at: str) -> None:
+    """The broker's name of an order; fills of that name which were booked before it was known become the order's."""
+    db.execute("UPDATE intents SET broker_id = ? WHERE id = ?", (broker_id, order))
+    claimed = "SELECT coalesce(sum(abs(qty)), 0) FROM events WHERE kind = 'fill' AND order_id IS NULL AND broker_id = ?"
+    (filled,) = db.execute(claimed, (broker_id,)).fetchone()
+    if filled:
+        (rest,) = db.execute("SELECT rest FROM intents WHERE id = ?", (order,)).fetchone()
+        db.execute("UPDATE events SET order_id = ? WHERE order_id IS NULL AND broker_id = ?", (order, broker_id))
+        left = max(rest - filled, 0)
+        _outcomes(db, [Outcome(order, "PARTIAL" if left else "FILLED", left)], "filled before it was found", at)
+
+
 def forget(db: sqlite3.Connection, order: str) -> None:
     """What never reached the market is forgotten as a decision, so that the strategy is asked again."""
     db.execute("UPDATE positions SET score = NULL WHERE symbol = (SELECT symbol FROM intents WHERE id = ?)", (order,))

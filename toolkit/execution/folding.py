@@ -72,4 +72,4 @@ def event_of(activity: Activity, order: str | None, held: Position) -> Event:
     if price is None and held.qty and activity.kind in {"dividend", "split"}:
         price = activity.cash / held.qty if activity.kind == "dividend" else (held.qty + activity.qty) / held.qty
     amounts = activity.qty, activity.cash, activity.fee, price
-    return Event(f"broker:{activity.id}", day, activity.kind, activity.symbol, order, *amounts, 0, reason)
+    return Event(f"broker:{activity.id}", day, activity.kind, activity.symbol, order, *amounts, 0, reason, activity.broker_id)

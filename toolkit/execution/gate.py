@@ -7,7 +7,7 @@ comparison that cannot be made denies.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -105,7 +105,7 @@ class Gate:
         """A verdict an order, those that only close first, as they fill.
 
         `later`: orders of the same plan that follow; what they close makes room already. What a denied order would have closed
-        makes none: the others are reviewed again without it. Orders of unknown fate count as waiting.
+        makes none: the others are reviewed again without it. Of orders of unknown fate counts what they open.
         """
         verdicts = self._reviewed(orders, situation, later)
         while any(denied := [v for v in verdicts if not v.passed]) and len(denied) < len(verdicts):
@@ -116,9 +116,8 @@ class Gate:
         return sorted(verdicts, key=lambda v: self._opening(v.order, situation.account) > 0)
 
     def _reviewed(self, orders: Sequence[Order], situation: Situation, later: Sequence[Order]) -> list[Verdict]:
-        known = {o.id for o in (*orders, *later, *situation.account.waiting)}
-        doubtful = tuple(o for o in situation.today.unsure if o.id not in known)
-        account = replace(situation.account, waiting=situation.account.waiting + doubtful)
+        account = situation.account
+        known = {o.id for o in (*orders, *later, *account.waiting)}
         symbols = book_symbols(account, sorted({o.symbol for o in (*orders, *later)} | set(account.positions)))
         book = to_book(account, symbols)
         state, asked = book.account[0], {o.symbol: o.signed for o in (*orders, *later)}
@@ -133,6 +132,11 @@ class Gate:
                 gross, room = gross + value, room - value
                 moved = closing if symbol in asked else rest
                 net += moved * p["mark"] if moved else 0.0
+        for order in situation.today.unsure:
+            if order.id not in known:  # perhaps it never arrived: what it opens counts, what it closes makes no room
+                value = self._opening(order, account) * order.reference
+                either = net, net + (value if order.side == "buy" else -value)
+                gross, room, net = gross + value, room - value, max(either, key=abs)
         verdicts = []
         for order in sorted(orders, key=lambda o: self._opening(o, account) > 0):
             opening = self._opening(order, account)

@@ -233,7 +233,7 @@ class Ledger:
             if forget:
                 entries.forget(db, order)
             if broker_id:
-                db.execute("UPDATE intents SET broker_id = ? WHERE id = ?", (broker_id, order))
+                entries.name(db, order, broker_id, self.now())
 
     def judged(self, order: str, code: str, measured: str, cap: str) -> None:
         """Keeps the gate's verdict before sending."""

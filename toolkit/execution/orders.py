@@ -173,7 +173,8 @@ class Account:
 class Event:
     """One change of the account; qty and cash are signed micro-units, slip the micro-dollars lost to slippage.
 
-    kind is transfer, adoption, fill, dividend, split, fee, borrow or interest; `reason` of a fill says what made it.
+    kind is transfer, adoption, fill, dividend, split, fee, borrow or interest; `reason` of a fill says what made it,
+    `broker_id` is the broker's name of its order.
     """
 
     id: str
@@ -187,6 +188,7 @@ class Event:
     price: float | None = None
     slip: int = 0
     reason: str = ""
+    broker_id: str = ""
 
 
 class Outcome(NamedTuple):

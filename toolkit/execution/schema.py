@@ -8,7 +8,7 @@ import pandas as pd
 
 from toolkit.execution.orders import Event, Position
 
-VERSION = 3
+VERSION = 4
 OLD = "trade it once to bring it forward, or look with the toolkit that wrote it"
 # account.standing is what the account may do, peak the highest equity, day_equity that before the last session, opened when
 # the ledger was made, told the last halt (of standings) that a person was told of, drift the
@@ -43,13 +43,13 @@ CREATE TABLE arrived(id TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT;
 CREATE TABLE events(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session TEXT NOT NULL, kind TEXT NOT NULL,
                     symbol TEXT, order_id TEXT REFERENCES intents(id), qty INTEGER NOT NULL, cash INTEGER NOT NULL,
                     fee INTEGER NOT NULL, price REAL, slip INTEGER NOT NULL DEFAULT 0,
-                    reason TEXT NOT NULL DEFAULT '') STRICT;
+                    reason TEXT NOT NULL DEFAULT '', broker_id TEXT NOT NULL DEFAULT '') STRICT;
 """
 KEEP_POSITION = """INSERT INTO positions VALUES (?,?,?,?,?,?,?,?) ON CONFLICT(symbol) DO UPDATE
 SET (qty, entry, mark, score, seen, peak, out) = (excluded.qty, excluded.entry, excluded.mark, excluded.score, excluded.seen,
                                                   excluded.peak, excluded.out)"""
-BOOK_EVENT = """INSERT INTO events(id, session, kind, symbol, order_id, qty, cash, fee, price, slip, reason)
-VALUES (?,?,?,?,?,?,?,?,?,?,?)"""
+BOOK_EVENT = """INSERT INTO events(id, session, kind, symbol, order_id, qty, cash, fee, price, slip, reason, broker_id)
+VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"""
 # From each earlier version to the next: a ledger is brought forward when it is opened for writing.
 UPGRADES = {
     1: """
@@ -87,6 +87,9 @@ CREATE TABLE standings(seq INTEGER PRIMARY KEY, before TEXT NOT NULL, after TEXT
 CREATE TABLE arrived(id TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT;
 INSERT INTO arrived SELECT id, '' FROM intents WHERE status NOT IN ('PLANNED','SENDING','UNKNOWN','DENIED','ABANDONED');
 UPDATE account SET version = 3""",
+    3: """
+ALTER TABLE events ADD COLUMN broker_id TEXT NOT NULL DEFAULT '';
+UPDATE account SET version = 4""",
 }
 # Where an order may go from where it is; a denied or empty order never leaves its state.  ABSENT: looked for often enough, the
 # broker does not have it.  What was given up may turn up after all, and a fill may outrun a cancellation.
@@ -132,4 +135,4 @@ def position_row(p: Position) -> tuple:
 
 def event_row(e: Event) -> tuple:
     """An event as a row of its table."""
-    return e.id, e.session, e.kind, e.symbol, e.order, e.qty, e.cash, e.fee, e.price, e.slip, e.reason
+    return e.id, e.session, e.kind, e.symbol, e.order, e.qty, e.cash, e.fee, e.price, e.slip, e.reason, e.broker_id

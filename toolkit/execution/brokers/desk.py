@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -122,12 +121,12 @@ class BrokerDesk:
         known, told = self._booked(), self._news(since)
         reports = self.broker.orders(since)
         self._adopt(reports)
-        early = self._book(told)
+        self._book(told)
         self._end(reports)
-        said = self._strangers(reports) + self._still_there(reports) + self._drift(self.broker.positions(), early)
+        said = self._strangers(reports) + self._still_there(reports) + self._drift(self.broker.positions())
         changed = self._booked() != known or self._frozen or abs(self._off) > UNIT
         self._purse = self.broker.purse() if changed else None
-        said += self._short_of_cash(sum(a.cash for a in early))
+        said += self._short_of_cash()
         self._outlook = None
         return said
 
@@ -148,11 +147,13 @@ class BrokerDesk:
     def _since(self) -> pd.Timestamp:
         """From when on news may be unknown: the oldest order that is not over, or the last news, and a day before.
 
-        Books that differ ask a month back: what is told late, or out of order, explains most differences.
+        What was sent and given up may turn up for a month. Books that differ ask a month back: what is told late, or out of
+        order, explains most differences.
         """
-        states = (*UNSURE, *WAITING)
-        marks = ",".join("?" * len(states))
-        (open_,) = self.ledger.rows(f"SELECT min(sent) FROM intents WHERE status IN ({marks})", *states)[0]
+        states = (*UNSURE, *WAITING, "ABSENT")
+        these = f"status IN ({','.join('?' * len(states))}) OR status = 'ABANDONED' AND sent >= ?"
+        month = (self.clock.now() - MONTH).isoformat()
+        (open_,) = self.ledger.rows(f"SELECT min(sent) FROM intents WHERE {these}", *states, month)[0]
         (last,) = self.ledger.rows("SELECT max(session) FROM events WHERE kind <> 'adoption'")[0]
         instants = [pd.Timestamp(open_)] if open_ else []
         instants += [pd.Timestamp(last).tz_localize("UTC")] if last else [self.clock.now()]
@@ -168,19 +169,15 @@ class BrokerDesk:
                 if status == "ABANDONED" and report.waits:
                     self.broker.cancel(report.id)
 
-    def _book(self, told: list[Activity]) -> list[Activity]:
+    def _book(self, told: list[Activity]) -> None:
         """Each activity that is new becomes an event: position, cash, order and event in one transaction.
 
-        Returned, and not booked yet, are fills of what may be an order of ours that the broker does not list yet.
+        A fill of an order that is not known by this name gets its order when that turns up (`entries.name`).
         """
-        early: dict[str, Activity] = {}
         for activity in told:
             if self.ledger.rows("SELECT 1 FROM events WHERE id = ?", f"broker:{activity.id}"):
                 continue
             order = self._order_of(activity)
-            if order is None and self._may_be_ours(activity):
-                early[activity.id] = activity
-                continue
             problem = self._impossible(activity, order)
             if problem:
                 self._halt(problem)
@@ -194,20 +191,6 @@ class BrokerDesk:
                 ended = order[2] not in WAITING  # a fill that outran a cancellation: what is left stays cancelled
                 outcomes.append(Outcome(order[0], ("" if ended else "PARTIAL") if rest else "FILLED", rest))
             self.ledger.book([event], positions, outcomes)
-        return list(early.values())
-
-    def _may_be_ours(self, activity: Activity) -> bool:
-        """Whether an order of this symbol and side is in doubt, or was given up after it was sent, within a day."""
-        return activity.kind == "fill" and bool(
-            self.ledger.rows(
-                "SELECT 1 FROM intents WHERE symbol = ? AND side = ? AND rest >= ? AND broker_id IS NULL AND sent IS NOT NULL"
-                " AND (status IN ('SENDING','UNKNOWN','ABSENT') OR status = 'ABANDONED' AND sent >= ?)",
-                activity.symbol,
-                "buy" if activity.qty > 0 else "sell",
-                abs(activity.qty),
-                (self.clock.now() - OVERLAP).isoformat(),
-            )
-        )
 
     def _order_of(self, activity: Activity) -> tuple[str, int, str] | None:
         """Our id of the order that was filled, the micro-shares of it that wait, and its state."""
@@ -252,12 +235,12 @@ class BrokerDesk:
             self.broker.cancel(report.id)
         return [f"CANCELED AGAIN: {r.side} {shares(r.qty)} {r.symbol} waits at the broker ({r.id})" for r in left]
 
-    def _short_of_cash(self, early: int) -> list[str]:
+    def _short_of_cash(self) -> list[str]:
         """Cash that differs, asked for where something was booked or differed before; it halts at the second look."""
         ours, before = self.ledger.account(), self._off
         if self._purse is None:
             return []
-        self._off = self._purse.cash - ours.cash - early
+        self._off = self._purse.cash - ours.cash
         if not abs(self._off) > UNIT:
             return []
         said = f"${self._off / UNIT:+,.2f} at the broker against the ledger"
@@ -265,12 +248,10 @@ class BrokerDesk:
             self._halt(f"cash differs: {said}")
         return [f"CASH: {said}"]
 
-    def _drift(self, holdings: list[Holding], early: list[Activity]) -> list[str]:
+    def _drift(self, holdings: list[Holding]) -> list[str]:
         account = self.ledger.account()
         theirs = {h.symbol: h for h in holdings}
-        ours = Counter({s: p.qty for s, p in account.positions.items() if p.qty})
-        for fill in early:
-            ours[fill.symbol or ""] += fill.qty
+        ours = {s: p.qty for s, p in account.positions.items() if p.qty}
         before, lasting, value = self._frozen, 0, 0.0
         self._frozen = {}
         for symbol in sorted(theirs.keys() | ours.keys()):
