@@ -235,10 +235,11 @@ class Ledger:
             if broker_id:
                 entries.name(db, order, broker_id, self.now())
 
-    def judged(self, order: str, code: str, measured: str, cap: str) -> None:
-        """Keeps the gate's verdict before sending."""
+    def denied(self, order: str, code: str, measured: str, cap: str, said: str) -> None:
+        """Gives up an order that the gate denied before sending, and keeps the verdict."""
         with self.transaction() as db:
             db.execute(entries.VERDICT, (order, "send", code, measured, cap, self.now()))
+            entries.move(db, order, "ABANDONED", said, self.now())
 
     def looked(self, order: str) -> None:
         """Counts a look at the broker that did not find an order."""

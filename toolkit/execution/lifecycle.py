@@ -104,8 +104,7 @@ def send_planned(ledger: Ledger, desk: Desk, gate: Gate, key: str, look: Callabl
             situation = look([order.symbol])
         verdict = gate.review([order], situation, planned[i + 1 :])[0]
         if not verdict.passed:
-            ledger.judged(order.id, verdict.code, verdict.measured, verdict.limit)
-            ledger.move(order.id, "ABANDONED", str(verdict))
+            ledger.denied(order.id, verdict.code, verdict.measured, verdict.limit, str(verdict))
             denials.append(verdict)
         else:
             (rejected if send(order, ledger, desk) == "REJECTED" else sent).append(order)
