@@ -94,10 +94,12 @@ class Notebook:
         return [cell for cell in self.cells() if cell["cell_type"] == "code" and cell["source"].strip()]
 
     def picture(self, path: Path) -> None:
-        """Writes the notebook as it is shown from top to bottom, in pieces where it is too tall for one picture."""
+        """Writes the notebook as it is shown, from the top on."""
         path.parent.mkdir(parents=True, exist_ok=True)
         height = self.page.evaluate(HEIGHT) + 200
         self.page.set_viewport_size({"width": 1400, "height": min(height, TALLEST)})
+        self.page.evaluate(SELECT, 0)
+        self.page.evaluate("() => { document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0; }")
         self.page.wait_for_timeout(500)
         self.page.screenshot(path=path)
 
