@@ -5,7 +5,9 @@ BIN := .venv/bin
 EMPYRICAL := empyrical-reloaded==0.7.1  # a reference of the tests; it asks for an old peewee that it does not use
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
-.PHONY: help paper test test-unpinned soak lint lab notebooks bench clean
+CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome || command -v google-chrome-stable)
+
+.PHONY: help paper test browser-test test-unpinned soak lint lab notebooks bench clean
 
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,6 +30,13 @@ test: lint       ## lint, unit tests, laws, floors, doctests, and every notebook
 	$(BIN)/python -m pytest -q tests/test_scale.py  # a cluster wants a process of its own
 	$(BIN)/python -m pytest -q --nbval --ignore=tests/test_scale.py
 
+browser-test: .venv/ok  ## every notebook in a real JupyterLab with Chromium; skips, and says why, where there is none
+	$(if $(CHROMIUM),,-[ "$$(id -u)" != 0 ] || apt-get install -qq --no-install-recommends chromium fonts-dejavu-core || \
+		(apt-get update -qq && apt-get install -qq --no-install-recommends chromium fonts-dejavu-core))
+	-$(BIN)/python -c "import playwright" 2> /dev/null || $(if $(UV),$(UV) pip install -q --python $(BIN)/python,\
+		$(BIN)/python -m pip install -q --disable-pip-version-check) -c constraints.txt -e '.[browser]'
+	$(BIN)/python -m pytest -q -rs tests/browser
+
 test-unpinned:   ## the same tests with the newest versions that setup.cfg allows
 	$(call install,--upgrade)
 	rm .venv/ok  # the next target installs the pinned versions again
@@ -42,9 +51,10 @@ lint: .venv/ok   ## ruff (format and rules) and mypy
 lab: .venv/ok    ## open JupyterLab on the first notebook
 	$(BIN)/jupyter lab notebooks/00_quickstart.ipynb
 
-notebooks: .venv/ok  ## run the notebooks afresh and keep clean outputs for a commit
+notebooks: .venv/ok  ## run the notebooks afresh, keep clean outputs and thumbnails for a commit
 	$(BIN)/python -m toolkit run --in-place $(NOTEBOOKS)
 	$(BIN)/nbstripout --keep-output --keep-count --keep-id $(NOTEBOOKS)
+	$(BIN)/python -m tests.thumbnails
 
 soak: .venv/ok   ## the campaigns whole: the cache's, 100,000 fuzzed frames, and what execution promises, in a table
 	$(BIN)/python -m tests.campaigns && $(BIN)/python -m tests.fuzz && $(BIN)/python -m tests.promises --scale 1
