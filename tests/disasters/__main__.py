@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from . import CONTROLS, WHOLE, __doc__, run
+from .tracing import TRACERS
 
 
 def said(outcome: Any) -> str:
@@ -22,17 +23,20 @@ def main() -> int:
     parser.add_argument("campaigns", nargs="*", default=list(WHOLE), help=f"of {', '.join(WHOLE)}; all, if none is named")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the whole numbers of trials")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--by", choices=[*TRACERS], default="", help="what fails or writes down calls: strace where it is, else the shim"
+    )
     args, failed = parser.parse_args(), False
     for name in args.campaigns:
         begun = time.perf_counter()
-        outcome = run(name, args.scale, args.seed)
+        outcome = run(name, args.scale, args.seed, by=args.by)
         print(f"{name:12} {time.perf_counter() - begun:7.1f} s  {said(outcome)}", flush=True)
         for violation in outcome.violations[:20]:
             print("   ", violation, file=sys.stderr)
         failed |= bool(outcome.violations)
         if name in CONTROLS:
             what, control = CONTROLS[name]
-            outcome = run(name, args.scale, args.seed, control)
+            outcome = run(name, args.scale, args.seed, control, args.by)
             blind = not outcome.violations and not getattr(outcome, "skipped", "")
             print(f"{'':12} control, {what}: {said(outcome)}{' - AND MUST HAVE SOME' * blind}", flush=True)
             failed |= blind

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -16,46 +15,46 @@ from toolkit.errors import ToolkitError
 from toolkit.execution.brokers.paper import PaperBroker
 from toolkit.execution.ledger import Ledger
 
-from .tracing import CALL, missing, traced
+from .tracing import tracer
 from .world import GROWN, NEWS, RULES, World, open_ledger, play, world
 
-CALLS = "openat", "pwrite64", "fdatasync", "fsync", "ftruncate", "unlink", "rename", "write"
 FILES = {
     name + end for name, ends in (("ledger.sqlite", ("", "-wal")), ("ledger.sqlite.new", ("", "-journal"))) for end in ends
 }
-TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
-PATH = re.compile(r"^(?:AT_FDCWD|\d+)<((?:\\x[0-9a-f]{2})*)>")
 ENDINGS = "dropped", "kept", "half"  # what became of writes that were not synced
 SESSIONS, AT_ONCE = 40, 4  # of a life, and after how many of them the ledger is closed and opened again
 
 
 @dataclass(frozen=True)
 class Power:
-    """States rebuilt, commits acknowledged, states that had lost one, states that could not be read; why none was tried."""
+    """States rebuilt, commits acknowledged, states that had lost one, states that could not be read; why none was tried.
+
+    `traced` says by what the calls were written down.
+    """
 
     trials: int
     acknowledged: int
     lost: int
     spoiled: int
+    traced: str
     skipped: str
     violations: tuple[str, ...]
 
 
-def power(n: int, seed: int, folder: Path, synchronous: str = "FULL") -> Power:
+def power(n: int, seed: int, folder: Path, synchronous: str = "FULL", by: str = "") -> Power:
     """Cuts the power of `n` instants of a ledger's life; what was acknowledged must be there, and the file whole.
 
     With `synchronous` NORMAL, as many applications have it, acknowledged commits are lost: the control.
     """
-    if missing():
-        return Power(0, 0, 0, 0, missing(), ())
-    place, log, market = folder / "life", folder / "log", world(seed, SESSIONS)
-    options = ["-xx", "-y", "-s", "200000", "-e", f"trace={','.join(CALLS)}", "-o", str(log)]
-    said, _ = traced(lambda writable: live(market, place, synchronous, writable), options)
-    steps = list(calls(log, place))
-    log.unlink()
+    by, seen = tracer(by)
+    if skipped := seen.missing():
+        return Power(0, 0, 0, 0, "", skipped, ())
+    place, market = folder / "life", world(seed, SESSIONS)
+    said, made = seen.recorded(lambda writable: live(market, place, synchronous, writable))
+    steps = list(calls(made, place))
     marks = sum(1 for step in steps if step[0] == "acknowledged")
     if said[-1:] != ["done"] or marks < SESSIONS:
-        return Power(0, marks, 0, 0, "", (f"power(seed={seed}): the life ended in {said[-1:]}, {marks} commits",))
+        return Power(0, marks, 0, 0, by, "", (f"power(seed={seed}): the life ended in {said[-1:]}, {marks} commits",))
     lost, spoiled, trial, violations, rng = 0, 0, 0, list[str](), np.random.default_rng(seed)
     rounds = max(1, n // (len(steps) * len(ENDINGS)) + 1)
     chance = n / (rounds * len(steps) * len(ENDINGS))
@@ -69,7 +68,7 @@ def power(n: int, seed: int, folder: Path, synchronous: str = "FULL") -> Power:
                 lost, spoiled = lost + missed, spoiled + (bool(problem) and not missed)
                 if problem:
                     violations.append(f"power(seed={seed}) call {number} of {len(steps)}, unsynced writes {ending}: {problem}")
-    return Power(trial, marks, lost, spoiled, "", tuple(violations))
+    return Power(trial, marks, lost, spoiled, by, "", tuple(violations))
 
 
 def live(market: World, place: Path, synchronous: str, writable: int) -> None:
@@ -86,35 +85,13 @@ def acknowledge(writable: int, counts: list[int]) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------ what was called
-def calls(log: Path, place: Path) -> Iterator[tuple]:
-    """(kind, name of a file in `place`, and content and offset, or length) of each call that did something."""
-    for line in log.read_text().splitlines():
-        call = CALL.match(line)
-        if call is None or int(call[3]) < 0:
-            continue
-        kind, rest = call[1], call[2]
-        texts = [bytes.fromhex(text.replace("\\x", "")) for text in TEXT.findall(rest)]
-        if kind == "write" and texts and texts[0].startswith(b"["):
-            yield "acknowledged", "", [int(x) for x in texts[0].decode().strip()[1:-1].split(",")]
-            continue
+def calls(made: list[tuple], place: Path) -> Iterator[tuple]:
+    """(kind, name of a file in `place`, and content and offset, or length) of the calls that matter; any sync does."""
+    for kind, path, *values in made:
         if kind == "rename":
-            yield kind, *(Path(os.fsdecode(text)).name for text in texts)
-            continue
-        if kind in {"openat", "unlink"}:
-            path = Path(os.fsdecode(texts[0]))
-        elif at := PATH.match(rest):
-            path = Path(os.fsdecode(bytes.fromhex(at[1].replace("\\x", ""))))
-        else:
-            continue
-        numbers = re.findall(r", (\d+)(?=,|$)", rest)
-        if kind in {"fsync", "fdatasync"} or path.parent == place and path.name in FILES:
-            if kind == "pwrite64":
-                assert len(texts[0]) == int(call[3])
-                yield kind, path.name, texts[0], int(numbers[-1])
-            elif kind == "ftruncate":
-                yield kind, path.name, int(numbers[-1])
-            elif kind != "openat" or "O_CREAT" in rest:
-                yield kind, path.name
+            yield kind, path.name, values[0].name
+        elif kind in {"fsync", "fdatasync", "acknowledged"} or path.parent == place.resolve() and path.name in FILES:
+            yield kind, path.name, *values
 
 
 @dataclass

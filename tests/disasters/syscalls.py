@@ -9,51 +9,58 @@ import signal
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from toolkit.errors import ToolkitError
 from toolkit.execution.brokers.paper import PaperBroker
 
-from .tracing import CALL, WRITES, missing, traced
+from .tracing import tracer
 from .world import RULES, World, ended, faults, open_ledger, play, teller, world
 
-KINDS = "error=EIO", "error=ENOSPC", "signal=KILL"
+KINDS = "EIO", "ENOSPC", "KILL"
 N_BARS = 12  # the ledger stands before the last two: one decides, at the other what was decided fills
 
 
 @dataclass(frozen=True)
 class Syscalls:
-    """Points of failure, how many of them surfaced as typed errors, killed the process, or were borne; why none was tried."""
+    """Points of failure, how many of them surfaced as typed errors, killed the process, or were borne; why none was tried.
+
+    `traced` says by what the calls were failed.
+    """
 
     trials: int
     typed_errors: int
     killed: int
     borne: int
+    traced: str
     skipped: str
     violations: tuple[str, ...]
 
 
-def syscalls(step: int, seed: int, folder: Path) -> Syscalls:
+def syscalls(step: int, seed: int, folder: Path, by: str = "") -> Syscalls:
     """Each `step`-th of the points: afterwards a fresh process finishes, and it is as if nothing had happened.
 
     A ledger is begun anew (half of the points) or goes on from the last cycles but two; then it is closed.
     """
-    if missing():
-        return Syscalls(0, 0, 0, 0, missing(), ())
+    by, calls = tracer(by)
+    if skipped := calls.missing():
+        return Syscalls(0, 0, 0, 0, "", skipped, ())
     market, endings, violations, trials = world(seed, N_BARS), Counter[str](), list[str](), 0
     begun = folder / "begun"
     ended(lambda writable: some(market, begun, writable, N_BARS - 2))
     for template in (begun, None):
-        for name, many in counted(market, template, folder).items():
+        for name, many in counted(calls, market, template, folder / "trial").items():
             for kind in KINDS:
                 for when in range(1, many + 1):
                     trials += 1
                     if trials % step:
                         continue
-                    how, said = point(market, template, folder / "trial", f"inject={name}:{kind}:when={when}")
+                    how, said = point(calls, market, template, folder / "trial", (name, kind, when))
                     endings[how] += 1
                     where = f"syscalls(seed={seed}), {'begun' if template else 'new'} ledger, {name} {when} {kind}"
                     violations += [f"{where}: {fault}" for fault in said]
-    return Syscalls(sum(endings.values()), endings["typed"], endings["killed"], endings["borne"], "", tuple(violations))
+    counts = (endings[how] for how in ("typed", "killed", "borne"))
+    return Syscalls(endings.total(), *counts, by, "", tuple(violations))
 
 
 def some(market: World, place: Path, writable: int, until: int, again: bool = False) -> None:
@@ -81,24 +88,25 @@ def last_of(template: Path | None) -> int:
     return N_BARS if template is not None else 7  # the first that has orders to settle
 
 
-def counted(market: World, template: Path | None, folder: Path) -> Counter[str]:
-    """How often each system call is made in an undisturbed run."""
-    place, log = copied(template, folder / "trial"), folder / "log"
-    options = ["-e", f"trace={','.join(WRITES)}", "-o", str(log)]
-    said, _ = traced(lambda writable: some(market, place, writable, last_of(template)), options)
+def counted(calls: ModuleType, market: World, template: Path | None, folder: Path) -> Counter[str]:
+    """How often each call is made in an undisturbed run."""
+    place = copied(template, folder)
+    said, many = calls.counted(lambda writable: some(market, place, writable, last_of(template)))
     assert said[-1] == "done", said
-    return Counter(call[1] for call in map(CALL.match, log.read_text().splitlines()) if call)
+    return many
 
 
-def point(market: World, template: Path | None, folder: Path, injection: str) -> tuple[str, list[str]]:
+def point(
+    calls: ModuleType, market: World, template: Path | None, folder: Path, failure: tuple[str, str, int]
+) -> tuple[str, list[str]]:
     """How a process ended in which one call fails, and what is wrong afterwards; where the disk was full, it goes on itself."""
-    place, full = copied(template, folder), "ENOSPC" in injection
-    options = ["-e", f"trace={','.join(WRITES)}", "-e", injection, "-o", "/dev/null"]
-    said, ending = traced(lambda writable: some(market, place, writable, last_of(template), again=full), options)
+    place, kind = copied(template, folder), failure[1]
+    full = kind == "ENOSPC"
+    said, ending = calls.failing(lambda writable: some(market, place, writable, last_of(template), again=full), *failure)
     acknowledged = max((line for line in said if isinstance(line, list)), default=None)
     again, _ = ended(lambda writable: some(market, place, writable, N_BARS))
     found = faults(market, place, acknowledged) if again[-1:] == ["done"] else [f"a fresh process ended with {again[-1:]}"]
-    if ending == signal.SIGKILL and "KILL" in injection:
+    if ending == signal.SIGKILL and kind == "KILL":
         return "killed", found
     typed = any(isinstance(line, str) and line.startswith("typed") for line in said)
     if said[-1:] != ["done"] and (full or not typed):
