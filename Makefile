@@ -30,12 +30,12 @@ test: lint       ## lint, unit tests, laws, floors, doctests, and every notebook
 	$(BIN)/python -m pytest -q tests/test_scale.py  # a cluster wants a process of its own
 	$(BIN)/python -m pytest -q --nbval --ignore=tests/test_scale.py
 
-browser-test: .venv/ok  ## every notebook in a real JupyterLab with Chromium; skips, and says why, where there is none
+browser-test: .venv/ok  ## every notebook, or only="00 or panel", in JupyterLab and Chromium; skips without one
 	$(if $(CHROMIUM),,-[ "$$(id -u)" != 0 ] || apt-get install -qq --no-install-recommends chromium fonts-dejavu-core || \
 		(apt-get update -qq && apt-get install -qq --no-install-recommends chromium fonts-dejavu-core))
 	-$(BIN)/python -c "import playwright" 2> /dev/null || $(if $(UV),$(UV) pip install -q --python $(BIN)/python,\
 		$(BIN)/python -m pip install -q --disable-pip-version-check) -c constraints.txt -e '.[browser]'
-	$(BIN)/python -m pytest -q -rs tests/browser
+	$(BIN)/python -m pytest -q -rs tests/browser $(if $(only),-k "$(only)")
 
 test-unpinned:   ## the same tests with the newest versions that setup.cfg allows
 	$(call install,--upgrade)
