@@ -167,7 +167,7 @@ class RunSummary:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        cells = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in self.rows())
+        cells = "".join(f"<tr><th>{escape(a)}</th><td style='text-align:left'>{escape(b)}</td></tr>" for a, b in self.rows())
         return untypeset(f"<table>{cells}</table>")
 
 

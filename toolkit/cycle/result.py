@@ -253,7 +253,9 @@ class BacktestResult:
         return "\n".join([headline(self), *(f"  {label:<11}{text}" for label, text in rows_of(self))])
 
     def _repr_html_(self) -> str:
-        cells = "".join(f"<tr><th>{escape(label)}</th><td>{escape(text)}</td></tr>" for label, text in rows_of(self))
+        cells = "".join(
+            f"<tr><th>{escape(label)}</th><td style='text-align:left'>{escape(text)}</td></tr>" for label, text in rows_of(self)
+        )
         return untypeset(f"<b>{escape(headline(self))}</b><table>{cells}</table>" + last_trades(self))
 
     # ------------------------------------------------------------------------------------------------------- inside

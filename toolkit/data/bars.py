@@ -96,7 +96,7 @@ class Bars:
         rows["source"] = "; ".join(sources) or "own data"
         rows["calendar"] = f"{self.calendar or 'unknown'}, {self.currency}"
         rows["issues"] = "; ".join(": ".join(issue) for issue in self.issues) or "none"
-        lines = (f"<tr><th>{name}</th><td>{html.escape(text)}</td></tr>" for name, text in rows.items())
+        lines = (f"<tr><th>{name}</th><td style='text-align:left'>{html.escape(text)}</td></tr>" for name, text in rows.items())
         return f"<table>{''.join(lines)}</table>"
 
     @classmethod

@@ -160,13 +160,14 @@ def controls(symbols: tuple[str, ...], values: Mapping[str, list], first: Mappin
     """The widgets: a symbol, a slider a parameter, the picture, and a line for what a choice is refused with."""
     import ipywidgets  # asked for alone where a person is there to move a slider
 
-    later: dict[str, Any] = {"continuous_update": False, "style": {"description_width": "initial"}}
-    symbol = ipywidgets.Dropdown(options=symbols, description="symbol", layout={"width": "180px"})
+    narrow: dict[str, Any] = {"style": {"description_width": "initial"}, "layout": {"width": "240px"}}
+    symbol = ipywidgets.Dropdown(options=symbols, description="symbol", style=narrow["style"], layout={"width": "160px"})
     sliders = {
-        name: ipywidgets.SelectionSlider(options=each, value=first[name], description=name, **later)
+        name: ipywidgets.SelectionSlider(options=each, value=first[name], description=name, continuous_update=False, **narrow)
         for name, each in values.items()
     }
-    picture, refused = ipywidgets.Image(value=pixels(sheet), format="png"), ipywidgets.Label()
+    own_size = {"align_self": "flex-start"}  # else the box stretches the picture
+    picture, refused = ipywidgets.Image(value=pixels(sheet), format="png", layout=own_size), ipywidgets.Label()
 
     def redraw(_: object) -> None:
         try:

@@ -231,7 +231,10 @@ class RiskReport:
         return "\n".join([headline(self), *(f"  {label:<13}{text}" for label, text in rows_of(self))])
 
     def _repr_html_(self) -> str:
-        cells = "".join(f"<tr><th>{html.escape(label)}</th><td>{html.escape(text)}</td></tr>" for label, text in rows_of(self))
+        cells = "".join(
+            f"<tr><th>{html.escape(label)}</th><td style='text-align:left'>{html.escape(text)}</td></tr>"
+            for label, text in rows_of(self)
+        )
         return f"<b>{html.escape(headline(self))}</b><table>{cells}</table>" + tables_of(self)
 
     @cached_property
