@@ -8,12 +8,13 @@ import pytest
 import yaml
 
 from toolkit.cli import main
-from toolkit.cycle.config import read_config
+from toolkit.cycle.config import checked_config, read_config
 from toolkit.cycle.connected import connected
 from toolkit.cycle.engine import TradingEngine
-from toolkit.data import SystemClock
+from toolkit.data import ReplayClock, SystemClock
 from toolkit.data.locks import take_lock
 from toolkit.execution.ledger import Ledger
+from toolkit.execution.orders import Event, Position
 from toolkit.execution.standing import kill
 from toolkit.kernels.account import UNIT
 from toolkit.testing.alpaca_server import AlpacaServer
@@ -94,6 +95,99 @@ def test_a_place_where_no_loop_looks_is_refused(account, tmp_path, capsys):
 def test_a_second_halt_says_that_it_replaces_the_reason(account, capsys):
     assert main(["halt", "one"]) == 0 and "replaced" not in said(capsys)[0]
     assert main(["halt", "two"]) == 0 and "the reason of an earlier halt is replaced" in said(capsys)[0]
+
+
+# --- reduce only
+
+
+def holding(account, symbol="IBM"):
+    """The account holds ten shares that its strategy wants to sell, and wants to buy others."""
+    ledger = Ledger.open(account, account="demo", mode="paper", cash=10_000.0)
+    day = "2012-01-31T00:00:00"
+    bought = Event("adoption:1", day, "adoption", symbol, None, 10 * UNIT, 0, price=190.0)
+    ledger.book([bought], [Position(symbol, 10 * UNIT, 190.0, 190.0, 1.0, pd.Timestamp(day))])
+    ledger.close()
+
+
+def decided(values):
+    """One turn of an engine that sells IBM and buys AAPL."""
+
+    def swap(bars):
+        return pd.DataFrame({s: {"IBM": 0.0, "AAPL": 1.0}.get(s, float("nan")) for s in bars.symbols}, bars.index)
+
+    clock = ReplayClock([pd.Timestamp("2012-02-01 21:30", tz="UTC")])
+    engine = TradingEngine(checked_config({**values, "mode": "paper"}), strategy=swap, clock=clock)
+    try:
+        return engine.run_cycle()
+    finally:
+        engine.close()
+
+
+def test_reduce_only_lets_an_account_close_and_open_nothing_until_it_is_resumed(account, values, capsys):
+    holding(account)
+    assert main(["halt", "--reduce-only", "on\n holiday", "config.yaml"]) == 0
+    assert (account / "REDUCE_ONLY").read_text() == "on holiday\n" and not (account / "KILL").exists()
+    assert "paper-demo opens nothing from now on" in said(capsys)[0]
+    report = decided(values)
+    assert [(o.side, o.symbol) for o in report.turn.orders] == [("sell", "IBM")]
+    assert [(v.code, v.order.symbol, v.measured) for v in report.turn.denials] == [
+        ("REDUCE_ONLY", "AAPL", "REDUCE_ONLY in paper-demo: on holiday")
+    ]
+    assert "REDUCE_ONLY: REDUCE_ONLY in paper-demo: on holiday; `toolkit resume` lifts it" in str(report)
+    assert main(["ledger", "show", "config.yaml"]) == 0
+    assert "closes    only, by REDUCE_ONLY in paper-demo: on holiday; `toolkit resume` lifts it" in said(capsys)[0]
+    assert main(["resume", "config.yaml"]) == 0
+    out, _ = said(capsys)
+    assert "lifted REDUCE_ONLY in paper-demo: on holiday" in out and out.endswith("paper-demo may trade\n")
+    assert not (account / "REDUCE_ONLY").exists()
+
+
+@pytest.mark.parametrize("stop", ["file", "file of all", "ledger", "TK_HALT"])
+def test_a_reduce_only_command_weakens_no_halt(account, values, capsys, monkeypatch, stop):
+    holding(account)
+    if stop == "ledger":
+        halted(account)
+    elif stop == "TK_HALT":
+        monkeypatch.setenv("TK_HALT", "equity fell")
+    else:
+        kill(account.parent if stop == "file of all" else account, "equity fell")
+    assert main(["halt", "--reduce-only", "close what is left", "config.yaml"]) == 0
+    assert "paper-demo stays halted, which is stricter" in (out := said(capsys)[0]) and "equity fell" in out
+    report = decided(values)
+    assert report.turn.orders == () and len(report.turn.denials) == 2
+    assert {v.code for v in report.turn.denials} == {"HALT" if stop == "ledger" else "KILL_SWITCH"}
+
+
+def test_resume_lifts_a_halt_and_a_reduction_together(account, capsys):
+    assert main(["halt", "--reduce-only", "on holiday", "config.yaml"]) == 0
+    assert main(["halt", "no, stop", "config.yaml"]) == 0
+    assert main(["resume", "config.yaml"]) == 0
+    out, _ = said(capsys)
+    assert "lifted KILL in paper-demo: no, stop" in out and "lifted REDUCE_ONLY in paper-demo: on holiday" in out
+    assert not list(account.glob("[A-Z]*"))
+
+
+def test_a_reduction_of_all_accounts_is_lifted_where_it_was_made(account, capsys):
+    assert main(["halt", "--reduce-only", "on holiday"]) == 0 and (account.parent / "REDUCE_ONLY").exists()
+    assert main(["resume", "config.yaml"]) == 1
+    assert f"REDUCE_ONLY in state: on holiday; `toolkit resume {account.parent}` lifts it" in said(capsys)[1]
+    assert main(["resume"]) == 0 and "paper-demo may trade" in said(capsys)[0]
+
+
+def test_a_reduction_in_the_ledger_survives_and_is_shown_and_lifted(account, capsys):
+    ledger = Ledger.open(account, account="demo", mode="paper", cash=1.0)
+    ledger.stand("REDUCE_ONLY", "by hand", "ada")
+    ledger.close()
+    assert main(["ledger", "show", "config.yaml"]) == 0
+    assert "standing  REDUCE_ONLY: by hand; `toolkit resume` lifts it" in said(capsys)[0]
+    assert main(["resume", "config.yaml"]) == 0 and standing(account)[0] == "ACTIVE"
+
+
+def test_a_reduction_that_cannot_be_read_opens_nothing(account, values):
+    holding(account)
+    (account / "REDUCE_ONLY").mkdir()
+    report = decided(values)
+    assert [(v.code, v.order.symbol) for v in report.turn.denials] == [("REDUCE_ONLY", "AAPL")]
 
 
 # --- resume

@@ -1,23 +1,27 @@
-"""`toolkit halt`: nothing is sent any more, by one account or by all of them."""
+"""`toolkit halt`: nothing is sent any more, or only what closes, by one account or by all of them."""
 
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 
 from toolkit.cli.account import LEDGER, accounts_in, place_argument, place_of
 from toolkit.data.places import state_folder
 from toolkit.errors import InvalidParameter, LedgerError
-from toolkit.execution.standing import KILL, kill
+from toolkit.execution.ledger import Ledger
+from toolkit.execution.standing import HALT, KILL, REDUCE_ONLY, Switches, kill
 
 EXAMPLE = """\
 examples:
   toolkit halt "the fills look wrong"                                   all accounts of the project
   toolkit halt "the fills look wrong" paper.yaml                        the account of a config file
   toolkit halt "the fills look wrong" state/paper-demo                  the account in a folder
+  toolkit halt --reduce-only "on holiday" paper.yaml                    positions may be closed, nothing is opened or added to
 
-It writes a file named KILL, which a loop looks for before each order, in whatever process it runs. What waits at the broker is
-not cancelled, and fills are booked as ever. `toolkit resume` takes the file away.
+It writes a file named KILL, with --reduce-only one named REDUCE_ONLY, which a loop looks for before each order, in whatever
+process it runs and after every restart. What waits at the broker is not cancelled, and fills are booked as ever. `toolkit
+resume` takes the files away. Where both are there, or the ledger says HALT, nothing is sent: --reduce-only weakens no halt.
 
 exit status: 0 halted, 1 there is no account to halt, 2 wrong arguments or config
 """
@@ -27,6 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
     parser.epilog = EXAMPLE
     parser.add_argument("reason", help="why, for whoever finds the account halted")
+    parser.add_argument("--reduce-only", action="store_true", help="let pass what only closes a position")
     place_argument(parser, optional=True)
 
 
@@ -36,17 +41,34 @@ def execute(args: argparse.Namespace) -> int:
     if not reason:
         raise InvalidParameter(f"the reason is {args.reason!r}", "say why, in a few words")
     folder = halted_folder(args.place)
-    before = (folder / KILL).exists()
+    name = REDUCE_ONLY if args.reduce_only else KILL
+    before = (folder / name).exists()
     try:
-        path = kill(folder, reason)
+        path = kill(folder, reason, name)
     except OSError as error:
-        what = f"{folder / KILL} cannot be written ({error.strerror}): NOTHING IS HALTED"
+        what = f"{folder / name} cannot be written ({error.strerror}): NOTHING IS HALTED"
         raise LedgerError(what, "stop the loop itself, or set TK_HALT where it runs") from error
     print(f"{path}: {reason}{' (the reason of an earlier halt is replaced)' * before}")
     for account in accounts_in(folder) or [folder]:
-        print(f"  {account.name} sends no more orders")
+        stricter = stopped(account) if args.reduce_only else ""
+        may = "opens nothing from now on, what closes a position is sent" if args.reduce_only else "sends no more orders"
+        print(f"  {account.name} {f'stays halted, which is stricter: {stricter}' if stricter else may}")
     print("what waits at a broker is not cancelled; `toolkit resume` lifts this")
     return 0
+
+
+def stopped(account: Path) -> str:
+    """Why the account sends nothing at all, "" if it may close."""
+    if pulled := Switches((account, account.parent)).pulled():
+        return pulled
+    if not (account / LEDGER).is_file():
+        return ""
+    try:
+        with closing(Ledger.read(account)) as ledger:
+            standing, why = ledger.standing
+    except LedgerError:  # of another version, or damaged: whoever opens it next says so, and still opens no position
+        return ""
+    return f"{standing}: {why}" if standing == HALT else ""
 
 
 def halted_folder(path: Path | None) -> Path:

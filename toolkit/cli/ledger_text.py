@@ -23,8 +23,9 @@ def account(ledger: Ledger) -> list[str]:
     until = "nothing settled yet" if a.session is None else f"settled to {a.session:%Y-%m-%d}"
     lines = [f"account   {a!r}, {until}", f"ledger    {ledger.path}"]
     lines += [f"standing  {standing}" + (f": {why}; `toolkit resume` lifts it" if standing != ACTIVE else "")]
-    pulled = Switches((folder, folder.parent)).pulled()
-    return lines + ([f"stopped   by {pulled}; `toolkit resume` lifts it"] if pulled else [])
+    files = Switches((folder, folder.parent))
+    lines += [f"stopped   by {pulled}; `toolkit resume` lifts it"] if (pulled := files.pulled()) else []
+    return lines + ([f"closes    only, by {reduced}; `toolkit resume` lifts it"] if (reduced := files.reduced()) else [])
 
 
 def positions(ledger: Ledger) -> list[str]:

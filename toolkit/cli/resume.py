@@ -12,17 +12,17 @@ from toolkit.cli.account import LEDGER, accounts_in, place_argument, place_of
 from toolkit.data.places import state_folder
 from toolkit.errors import LedgerError, LedgerLocked
 from toolkit.execution.ledger import Ledger
-from toolkit.execution.standing import ACTIVE, KILL, TK_HALT, Switches, lift
+from toolkit.execution.standing import ACTIVE, TK_HALT, Switches, lift, unlinked
 
 EXAMPLE = """\
 examples:
   toolkit resume                                   lifts a halt of all accounts; those with one of their own are named
-  toolkit resume notebooks/trading_config.yaml     the account of a config file: its KILL file, its HALT or REDUCE_ONLY
+  toolkit resume notebooks/trading_config.yaml     the account of a config file: its files KILL and REDUCE_ONLY, its standing
   toolkit resume state/paper-demo                  the account in a folder
 
 Find out first why it was halted: it is printed, and `toolkit ledger show` tells more. Lifting a HALT begins the drawdown anew,
-and is kept in the ledger with your name. While a loop runs only the KILL file goes: a HALT in its ledger waits until the
-loop is stopped.
+and is kept in the ledger with your name. While a loop runs only the files go: a HALT in its ledger waits until the loop is
+stopped.
 
 exit status: 0 nothing stops it any more, 1 something still does, or there is no ledger, 2 wrong arguments or config
 """
@@ -61,7 +61,7 @@ def one(folder: Path) -> int:
 
 
 def all_of(state: Path) -> int:
-    """Takes the file of all accounts away; those that have a halt of their own are named."""
+    """Takes the files of all accounts away; those that have a halt of their own are named."""
     told(state, unlinked(state))
     return max(left(account, f"`toolkit resume {account}` lifts it") for account in accounts_in(state))
 
@@ -69,13 +69,6 @@ def all_of(state: Path) -> int:
 def who() -> str:
     """The person at the keyboard, as far as the environment knows."""
     return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
-
-
-def unlinked(folder: Path) -> list[str]:
-    """Takes a KILL file away; what it said."""
-    said = Switches((folder,), {}).pulled()
-    (folder / KILL).unlink(missing_ok=True)
-    return [said] if said else []
 
 
 def told(folder: Path, lifted: list[str]) -> None:
@@ -86,10 +79,10 @@ def left(folder: Path, cure: str) -> int:
     """Says what still stops an account; 1 if something does."""
     with closing(Ledger.read(folder)) as ledger:
         standing, why = ledger.standing
-    own, common = Switches((folder,), {}).pulled(), Switches((folder.parent,), {}).pulled()
+    own, common = Switches((folder,), {}), Switches((folder.parent,), {})
     still = [f"{standing}: {why}; {cure}"] if standing != ACTIVE else []
-    still += [f"{own}; {cure}"] if own else []
-    still += [f"{common}; `toolkit resume {folder.parent}` lifts it"] if common else []
+    still += [f"{said}; {cure}" for said in (own.pulled(), own.reduced()) if said]
+    still += [f"{said}; `toolkit resume {folder.parent}` lifts it" for said in (common.pulled(), common.reduced()) if said]
     still += [f"{TK_HALT} is set in this environment; unset it where the loop runs"] if os.environ.get(TK_HALT) else []
     for each in still:
         print(f"{folder.name} is still stopped by {each}", file=sys.stderr)

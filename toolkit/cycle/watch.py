@@ -61,7 +61,9 @@ class Watch:
         """What the gate looks at: the account, the switches, the conditions of live trading, the broker's side."""
         found = situated(self.ledger, self.desk, seen, session, key, symbols)
         unarmed = None if self.venue is None else self.venue.unarmed(self.ledger, self.clock.now())
-        return replace(found, kill=self.switches.pulled() or found.kill, unarmed=unarmed, clash=self._clash())
+        standing, why = self.switches.stands(found.standing, found.why)
+        kill = self.switches.pulled() or found.kill
+        return replace(found, kill=kill, standing=standing, why=why, unarmed=unarmed, clash=self._clash())
 
     def _clash(self) -> str:
         """Where the broker's clock and the calendar disagree about the next open, "" where they do not."""
@@ -129,7 +131,7 @@ class Watch:
     def told(self) -> tuple[str, ...]:
         """The standing in words, if it is not ACTIVE, and switches; a halt is told to `on_halt`."""
         self.tell()
-        now, why = self.ledger.standing
+        now, why = self.switches.stands(*self.ledger.standing)
         pulled = self.switches.pulled()
         said = (f"{now}: {why}; `toolkit resume` lifts it",) if now != ACTIVE else ()
         return said + ((f"KILL_SWITCH: {pulled}",) if pulled else ())
