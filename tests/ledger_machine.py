@@ -37,12 +37,13 @@ SYMBOLS = "S0", "S1", "S2", "S3"
 CASH = 1_000_000.0
 # The diagram of toolkit/execution/lifecycle.py, written down a second time.
 LEGAL = {
-    ("", "PLANNED"), ("", "DENIED"), ("", "CUT"), ("PLANNED", "SENDING"), ("PLANNED", "ABANDONED"), ("SENDING", "ACCEPTED"),
-    ("SENDING", "REJECTED"), ("SENDING", "UNKNOWN"), ("SENDING", "ABSENT"), ("UNKNOWN", "ACCEPTED"), ("UNKNOWN", "REJECTED"),
-    ("UNKNOWN", "ABSENT"), ("UNKNOWN", "ABANDONED"), ("ABSENT", "SENDING"), ("ABSENT", "ACCEPTED"), ("ABSENT", "ABANDONED"),
-    ("ABANDONED", "ACCEPTED"), ("ACCEPTED", "PARTIAL"), ("ACCEPTED", "FILLED"), ("ACCEPTED", "CUT"), ("ACCEPTED", "CANCELED"),
-    ("ACCEPTED", "EXPIRED"), ("ACCEPTED", "REJECTED"), ("PARTIAL", "FILLED"), ("PARTIAL", "CUT"), ("PARTIAL", "CANCELED"),
-    ("PARTIAL", "EXPIRED"), ("CANCELED", "PARTIAL"), ("CANCELED", "FILLED"), ("EXPIRED", "PARTIAL"), ("EXPIRED", "FILLED"),
+    ("", "PLANNED"), ("", "DENIED"), ("", "CUT"), ("PLANNED", "SENDING"), ("PLANNED", "DENIED"), ("PLANNED", "ABANDONED"),
+    ("SENDING", "ACCEPTED"), ("SENDING", "REJECTED"), ("SENDING", "UNKNOWN"), ("SENDING", "ABSENT"), ("UNKNOWN", "ACCEPTED"),
+    ("UNKNOWN", "REJECTED"), ("UNKNOWN", "ABSENT"), ("UNKNOWN", "ABANDONED"), ("ABSENT", "SENDING"), ("ABSENT", "ACCEPTED"),
+    ("ABSENT", "ABANDONED"), ("ABANDONED", "ACCEPTED"), ("ACCEPTED", "PARTIAL"), ("ACCEPTED", "FILLED"), ("ACCEPTED", "CUT"),
+    ("ACCEPTED", "CANCELED"), ("ACCEPTED", "EXPIRED"), ("ACCEPTED", "REJECTED"), ("PARTIAL", "FILLED"), ("PARTIAL", "CUT"),
+    ("PARTIAL", "CANCELED"), ("PARTIAL", "EXPIRED"), ("CANCELED", "PARTIAL"), ("CANCELED", "FILLED"), ("EXPIRED", "PARTIAL"),
+    ("EXPIRED", "FILLED"),
 }  # fmt: skip
 STATES = sorted({after for _, after in LEGAL})
 TELLING = replace(NONE, parts=0.2, twice=0.3, reordered=0.3)

@@ -64,6 +64,9 @@ class Street:
     def accepts(self, now: pd.Timestamp) -> pd.Timestamp:
         return now
 
+    def pause(self) -> float:
+        return 0.0
+
     def positions(self) -> list[Holding]:
         return [Holding(s, q, self.prices.get(s, 1.0), self.prices.get(s, 1.0)) for s, q in self.holdings.items() if q]
 

@@ -247,12 +247,24 @@ def test_a_pause_that_alpaca_asks_for_is_kept(kit):
     kit.limit()
     assert kit.broker.submit(order(kit)).detail.startswith("429: not accepted")
     requests = kit.requests()
-    assert kit.broker.submit(order(kit)).detail.startswith("not sent: Alpaca asked to wait until 22:01:00")
+    assert kit.broker.pause() > 10.0
+    unsent = kit.broker.submit(order(kit))
+    assert unsent.status == "ABSENT" and unsent.detail.startswith("not sent: Alpaca asked to wait until 22:01:00")
     with pytest.raises(BrokerUnavailable, match="not sent"):
         kit.broker.purse()
     assert kit.requests() == requests == kit.broker.meter.calls
     kit.rest()
-    assert kit.broker.submit(order(kit)).status == "ACCEPTED"
+    assert kit.broker.pause() == 0.0 and kit.broker.submit(order(kit)).status == "ACCEPTED"
+
+
+def test_an_order_beyond_the_budget_of_requests_is_absent_and_not_unknown(kit):
+    kit.broker.meter.allow(0)
+    assert kit.broker.submit(order(kit)).status == "ABSENT" and kit.requests() == 0
+    kit.broker.meter.allow(None)
+    kit.broker.submit(order(kit))
+    kit.broker.meter.allow(1)
+    doubled = kit.broker.submit(order(kit))  # Alpaca has the id, and the lookup is one request too many
+    assert doubled.status == "UNKNOWN" and kit.booked() == [order(kit).id]
 
 
 def test_a_lookup_at_a_wrong_address_is_not_an_absent_order(kit):

@@ -1,16 +1,19 @@
 """An account at a broker: Alpaca's wire on the loopback server, through the real adapter, order by order like the backtest."""
 
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import pytest
 from tape import Moving
 
 from toolkit.cycle.parity import parity
+from toolkit.cycle.turn import situated
 from toolkit.errors import ToolkitError
 from toolkit.execution.audit import verify
 from toolkit.execution.brokers.alpaca import AlpacaBroker
 from toolkit.execution.brokers.desk import BrokerDesk
+from toolkit.execution.checks import Operations
 from toolkit.execution.costs import Costs, Limits, Policy, rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
@@ -292,3 +295,81 @@ def test_a_rest_that_the_broker_let_expire_is_decided_again(placed):
     desk.reconcile()
     assert ledger.status(BUY.id) in {"EXPIRED", "CANCELED"}
     assert ledger.rows("SELECT score FROM positions WHERE symbol = 'IBM'") == [(None,)]
+
+
+# --- the broker's pace
+
+OTHER = replace(BUY, id=order_id("d", "broker-paper", "k|1", "MSFT", "buy"), symbol="MSFT", reference=25.0)
+
+
+@pytest.fixture
+def hurried(history, tmp_path):
+    """A desk whose broker knows what it needs for the gate and has no turn left: the next is a minute away."""
+    clock = Moving("2005-03-01 22:00")
+    with AlpacaServer([history], clock=clock, limit=10**9) as server:
+        broker = AlpacaBroker(server.key, server.secret, url=server.url, clock=clock, rate=1.0)
+        broker.accepts = lambda now: now
+        ledger = Ledger.open(tmp_path, account="d", mode="broker-paper", cash=100_000.0, clock=clock)
+        desk = BrokerDesk(ledger, broker, clock)
+        desk.reconcile()
+        desk.settle(history.until(pd.Timestamp("2005-03-01")))
+        desk.outlook(["IBM", "MSFT"])
+        while broker.pause() == 0.0:
+            broker.clock()
+        yield desk, ledger, server, clock
+        ledger.close()
+
+
+def handed_in(desk, ledger, clock, most=10.0):
+    gate = Gate(ROOMY, rules(FREE, ROOMY), Operations(max_pause=most))
+    seen = Quotes({"IBM": 0, "MSFT": 0})
+    look = partial(situated, ledger, desk, seen, pd.Timestamp("2005-03-01"), "k|1")
+    return send_planned(ledger, desk, gate, "k|1", look, clock)
+
+
+def posts(server):
+    return sum(r.method == "POST" for r in server.log)
+
+
+def test_an_order_for_which_the_pace_has_no_turn_is_denied_and_never_of_unknown_fate(hurried):
+    desk, ledger, server, clock = hurried
+    ledger.plan("k|1", pd.Timestamp("2005-03-01"), "bars", [Intent(BUY), Intent(OTHER)], {})
+    sent, denials, rejected = handed_in(desk, ledger, clock)
+    assert (sent, rejected) == ((), ()) and [v.code for v in denials] == ["ORDER_RATE"] * 2
+    assert str(denials[0]).endswith("measured 60.0 s to wait vs limit 10 s (operations.max_pause); go on in the next cycle")
+    assert ledger.frame("intents")["status"].tolist() == ["DENIED"] * 2 and posts(server) == 0 and clock.pauses == []
+    assert ledger.frame("intents")["reason"].str.contains("ORDER_RATE").all()
+    ledger.close_cycle("k|1")
+    assert verify(ledger) == []
+
+
+def test_the_order_that_has_a_turn_goes_out_and_the_one_behind_it_is_denied(hurried):
+    desk, ledger, server, clock = hurried
+    ledger.plan("k|1", pd.Timestamp("2005-03-01"), "bars", [Intent(BUY), Intent(OTHER)], {})
+    clock.time += pd.Timedelta("61s")
+    sent, denials, _ = handed_in(desk, ledger, clock)
+    assert [o.symbol for o in sent] == ["IBM"] and [(v.code, v.order.symbol) for v in denials] == [("ORDER_RATE", "MSFT")]
+    assert ledger.frame("intents")["status"].tolist() == ["ACCEPTED", "DENIED"] and posts(server) == 1
+
+
+def test_a_turn_that_is_near_enough_is_waited_for(hurried):
+    desk, ledger, server, clock = hurried
+    ledger.plan("k|1", pd.Timestamp("2005-03-01"), "bars", [Intent(BUY), Intent(OTHER)], {})
+    sent, denials, _ = handed_in(desk, ledger, clock, most=61.0)
+    assert len(sent) == 2 and denials == () and clock.pauses == pytest.approx([60.0, 60.0]) and posts(server) == 2
+    assert ledger.frame("intents")["status"].tolist() == ["ACCEPTED"] * 2
+
+
+def test_an_order_that_never_left_is_absent_and_goes_out_under_its_id_once_there_is_a_turn(hurried):
+    desk, ledger, server, clock = hurried
+    assert ordered(desk, ledger) == "ABSENT" and posts(server) == 0 and ledger.is_open("k|1")
+    clock.time += pd.Timedelta("61s")
+    sent, _, _ = handed_in(desk, ledger, clock)
+    assert [o.id for o in sent] == [BUY.id] and posts(server) == 1 and verify(ledger) == []
+
+
+def test_the_gate_denies_for_the_pace_when_the_cycle_is_planned(hurried):
+    desk, ledger, _, _ = hurried
+    seen = situated(ledger, desk, Quotes({"IBM": 0}), pd.Timestamp("2005-03-01"), "k|1", ["IBM"])
+    assert seen.pause == pytest.approx(60.0)
+    assert [v.code for v in Gate(ROOMY, rules(FREE, ROOMY), Operations()).review([BUY], seen)] == ["ORDER_RATE"]

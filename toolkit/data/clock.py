@@ -102,6 +102,11 @@ class ReplayClock:
         self.advance()
 
 
+def waiting(clock: Clock) -> Clock:
+    """The clock to wait by for others: the machine's in place of a replay's, which a pause must not move on."""
+    return SystemClock() if isinstance(clock, ReplayClock) else clock
+
+
 def utc(time: pd.Timestamp | str) -> pd.Timestamp:
     """A tz-aware instant in UTC; raises InvalidParameter for one without a time zone."""
     instant = pd.Timestamp(time)

@@ -67,6 +67,12 @@ class Pace:
         if closed > patience:
             raise self._refused(closed)
 
+    def due(self) -> float:
+        """Seconds until the next request may be made, 0 if at once; takes no turn."""
+        closed = self._closed()
+        with self._lock:
+            return self._until(closed)
+
     def answered(self) -> None:
         """A request was answered well: a little faster again, and the circuit closes."""
         with self._lock:
@@ -104,17 +110,21 @@ class Pace:
         """Seconds until the turn that this call takes."""
         closed = self._closed()
         with self._lock:
-            now = self._clock.monotonic()
-            if now > self._at:
-                self._tokens = min(self._burst, self._tokens + (now - self._at) * self.rate)
-                self._at = now
-            if closed > 0.0 and self._at < now + closed:  # afterwards one by one: it was a burst that was too much
-                self._at, self._tokens = now + closed + LATER, 1.0
-            pause = self._at - now + max(0.0, 1.0 - self._tokens) / self.rate
+            pause = self._until(closed)
             if pause > patience:
                 raise self._refused(closed) if closed > patience else self._crowded(pause)
             self._tokens -= 1.0
             return pause
+
+    def _until(self, closed: float) -> float:
+        """Seconds until the next turn, where no request is to be made for `closed` seconds."""
+        now = self._clock.monotonic()
+        if now > self._at:
+            self._tokens = min(self._burst, self._tokens + (now - self._at) * self.rate)
+            self._at = now
+        if closed > 0.0 and self._at < now + closed:  # afterwards one by one: it was a burst that was too much
+            self._at, self._tokens = now + closed + LATER, 1.0
+        return self._at - now + max(0.0, 1.0 - self._tokens) / self.rate
 
     def _now(self) -> float:
         return self._clock.now().timestamp()

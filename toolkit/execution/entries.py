@@ -64,7 +64,9 @@ def move(db: sqlite3.Connection, order: str, status: str, detail: str, at: str) 
     db.execute("INSERT INTO order_events(id, before, after, detail, at) VALUES (?,?,?,?,?)", row)
     if status == "SENDING":
         db.execute("UPDATE intents SET attempts = attempts + 1, looks = 0, sent = ? WHERE id = ?", (at, order))
-    if status in {"ABANDONED", "REJECTED"}:
+    if status == "DENIED":
+        db.execute("UPDATE intents SET reason = ? WHERE id = ?", (detail, order))
+    if status in {"ABANDONED", "REJECTED", "DENIED"}:
         forget(db, order)
 
 

@@ -236,10 +236,10 @@ class Ledger:
                 entries.name(db, order, broker_id, self.now())
 
     def denied(self, order: str, code: str, measured: str, cap: str, said: str) -> None:
-        """Gives up an order that the gate denied before sending, and keeps the verdict."""
+        """Keeps the gate's verdict before sending, and gives the order up: DENIED if it never was sent, else ABANDONED."""
         with self.transaction() as db:
             db.execute(entries.VERDICT, (order, "send", code, measured, cap, self.now()))
-            entries.move(db, order, "ABANDONED", said, self.now())
+            entries.move(db, order, "DENIED" if self.status(order) == "PLANNED" else "ABANDONED", said, self.now())
 
     def looked(self, order: str) -> None:
         """Counts a look at the broker that did not find an order."""

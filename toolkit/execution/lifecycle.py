@@ -1,10 +1,10 @@
 """An order's way to the broker and back, so that no kill, lost reply or restart makes it two, or none.
 
-                 gate denies            asked for too late, or denied before sending
-          "" ---> DENIED        PLANNED ----------------------------------------> ABANDONED <--.
-           |                       |                                                  |        |
-           '--> CUT                | TX2: written before the first byte               | turns  | too late
-           |                       v                 no answer                        | up     | to send
+                 gate denies, when it is planned or before it is sent
+          "" ---> DENIED <------ PLANNED -- asked for too late -----------------> ABANDONED <--.
+           |                       |                                                  |        | too late to
+           '--> CUT                | TX2: written before the first byte               | turns  | send again,
+           |                       v                 no answer                        | up     | or denied
            '-------> PLANNED    SENDING ----------------------> UNKNOWN               |        |
                                    |  \\                        /   |   \\  not found    v        |
                             answer |   '-> REJECTED <---------'    |    '---------> ACCEPTED   |
@@ -16,7 +16,7 @@
 
 The plan of a whole cycle is one transaction (TX1); each step of an order is one (TX2 before sending, TX3 after), and so is
 whatever a settlement or a broker's news changes (TX4).  A cycle is done (TX5) when no order of it is PLANNED, SENDING, UNKNOWN
-or ABSENT.  What is UNKNOWN is looked up by its id, never sent again blindly.
+or ABSENT.  What is UNKNOWN is looked up by its id, never sent again blindly; what surely never left is ABSENT at once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from toolkit.data.clock import Clock
+from toolkit.data.clock import Clock, waiting
 from toolkit.data.interrupts import deferred_interrupts
 from toolkit.execution.brokers import Desk
 from toolkit.execution.gate import Gate, Verdict
@@ -100,14 +100,14 @@ def send_planned(ledger: Ledger, desk: Desk, gate: Gate, key: str, look: Callabl
             log.info("what it replaces has not ended at the broker: %s waits", order)
             continue
         if 0.0 < situation.pause <= gate.operations.max_pause:
-            clock.sleep(situation.pause)
+            waiting(clock).sleep(situation.pause)
             situation = look([order.symbol])
         verdict = gate.review([order], situation, planned[i + 1 :])[0]
         if not verdict.passed:
             ledger.denied(order.id, verdict.code, verdict.measured, verdict.limit, str(verdict))
             denials.append(verdict)
-        else:
-            (rejected if send(order, ledger, desk) == "REJECTED" else sent).append(order)
+        elif (status := send(order, ledger, desk)) != "ABSENT":
+            (rejected if status == "REJECTED" else sent).append(order)
     return tuple(sent), tuple(denials), tuple(rejected)
 
 

@@ -95,7 +95,7 @@ UPDATE account SET version = 4""",
 # broker does not have it.  What was given up may turn up after all, and a fill may outrun a cancellation.
 NEXT = {
     "": {"PLANNED", "DENIED", "CUT"},
-    "PLANNED": {"SENDING", "ABANDONED"},
+    "PLANNED": {"SENDING", "DENIED", "ABANDONED"},
     "SENDING": {"ACCEPTED", "REJECTED", "UNKNOWN", "ABSENT"},
     "UNKNOWN": {"ACCEPTED", "REJECTED", "ABSENT", "ABANDONED"},
     "ABSENT": {"SENDING", "ACCEPTED", "ABANDONED"},

@@ -61,7 +61,7 @@ class Situation:
     unarmed: tuple[str, ...] | None = None  # conditions of live trading that do not hold; None: no real money
     peak: int = 0  # micro-dollars, the highest equity
     day_equity: int = 0  # micro-dollars, before the last session
-    pause: float = 0.0  # seconds until the broker may be asked again
+    pause: float = 0.0  # seconds until the broker may be sent an order, by its pace
     accepts: pd.Timestamp | None = None  # from when on the broker takes orders for the next open; None: now
     skew: float = 0.0  # seconds between the broker's clock and ours
     clash: str = ""  # where the broker's clock and the calendar disagree about the next open

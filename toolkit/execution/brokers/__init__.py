@@ -18,7 +18,7 @@ class Broker(Protocol):
 
     Every call ends before its deadline: with a value, BrokerUnavailable (no answer that could be read; asking again may help)
     or BrokerRefused (the broker will not: keys, permissions). `submit` and `cancel` raise neither: what is not known is
-    UNKNOWN.
+    UNKNOWN, and an order that never left this machine ABSENT.
     Nothing is sent twice behind the caller's back. `meter` counts the requests.
     """
 
@@ -50,6 +50,10 @@ class Broker(Protocol):
 
     def accepts(self, now: pd.Timestamp) -> pd.Timestamp:
         """From when on orders for the next open are taken: `now`, or later. No request."""
+        ...
+
+    def pause(self) -> float:
+        """Seconds until the next order may be sent by the broker's pace; 0: at once. No request."""
         ...
 
     def positions(self) -> list[Holding]: ...

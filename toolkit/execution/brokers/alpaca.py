@@ -8,6 +8,7 @@ an order means:
 * Another 400, 401, 403 or 422 in Alpaca's form: REJECTED with its code and words; `unauthorized` in front where it is the keys.
 * 429: not accepted, but not refused for good either: UNKNOWN, the same id is sent again once a lookup has found nothing.
 * Everything else (no answer in time, 5xx, a page of a proxy): UNKNOWN.
+* No request was made (our own pace, the budget of requests): ABSENT, it surely did not arrive.
 
 Alpaca takes whole shares alone into the opening auction, and fractions as day orders alone; other orders do not reach the wire.
 A market order that arrives within two minutes before an open, or until 19:00 New York after it, Alpaca itself rejects.
@@ -21,12 +22,12 @@ from urllib.parse import quote, urlsplit
 
 import pandas as pd
 
-from toolkit.data.clock import Clock, ReplayClock, SystemClock, utc
+from toolkit.data.clock import Clock, SystemClock, utc, waiting
 from toolkit.data.meter import Meter
 from toolkit.data.pace import Pace
 from toolkit.data.symbols import checked_symbol
 from toolkit.errors import BrokerRefused, BrokerUnavailable, InvalidParameter
-from toolkit.execution.brokers.alpaca_wire import FINAL, Refused, Wire
+from toolkit.execution.brokers.alpaca_wire import FINAL, Refused, Unsent, Wire
 from toolkit.execution.brokers.alpaca_words import (
     EASTERN,
     activity_of,
@@ -78,8 +79,7 @@ class AlpacaBroker:
         if not 0.0 < deadline <= LONGEST:
             raise InvalidParameter(f"deadline is {deadline!r}", f"pass seconds above 0 and up to {LONGEST:g}")
         self.name, self.meter, self.deadline = "alpaca" if live else "alpaca-paper", Meter(), deadline
-        pacing = SystemClock() if isinstance(clock, ReplayClock) else clock  # to pause must not move a replay on
-        self._wire = Wire(key, secret, self.meter, Pace(rate / 60.0, 60, pacing, who="Alpaca"), clock)
+        self._wire = Wire(key, secret, self.meter, Pace(rate / 60.0, 60, waiting(clock), who="Alpaca"), clock)
         self._client = _client(live, _checked_url(url, live), self._wire)
 
     def __repr__(self) -> str:
@@ -99,6 +99,8 @@ class AlpacaBroker:
                 return self._submitted(order)
         except Refused as error:
             return Answer("REJECTED" if error.status in FINAL else "UNKNOWN", error.reason)
+        except Unsent as error:
+            return Answer("ABSENT", error.what)
         except BrokerUnavailable as error:
             return Answer("UNKNOWN", error.what)
 
@@ -222,6 +224,9 @@ class AlpacaBroker:
         here = utc(now).tz_convert(EASTERN)
         first, last = (pd.Timestamp(f"{here:%Y-%m-%d} {hour}").tz_localize(EASTERN) for hour in ("09:28", "19:00"))
         return last.tz_convert("UTC") if first <= here < last else utc(now)
+
+    def pause(self) -> float:
+        return self._wire.pause
 
     def positions(self) -> list[Holding]:
         held = [holding_of(each) for each in listed(self._read("/positions"))]

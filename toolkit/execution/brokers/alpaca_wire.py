@@ -39,7 +39,7 @@ WATCH = SystemClock()  # sockets wait in the machine's time, whatever the clock 
 
 
 class Unsent(BrokerUnavailable):
-    """The request was not made, or surely not accepted."""
+    """The request was not made."""
 
 
 class Refused(BrokerRefused):
@@ -111,6 +111,11 @@ class Wire:
             raise BrokerUnavailable(f"Alpaca answered {call.status} where its yes is 204", CURE)
         return self._judged(call.status, call.headers, call.text)
 
+    @property
+    def pause(self) -> float:
+        """Seconds until the next request may be made; 0: at once."""
+        return self._pace.due()
+
     def _left(self) -> float:
         return self._local.until - WATCH.monotonic()
 
@@ -149,7 +154,7 @@ class Wire:
     def _judged(self, status: int, headers: Mapping[str, str], text: str) -> Answer:
         if status == 429:
             self._pace.limited(rest_wanted(headers))
-            raise Unsent("429: not accepted, there were too many requests", "wait, then send the same id again")
+            raise BrokerUnavailable("429: not accepted, there were too many requests", "wait, then send the same id again")
         value = read(text) if text else None
         if 200 <= status < 300 and value is not UNREADABLE:
             self._pace.answered()

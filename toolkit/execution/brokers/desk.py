@@ -87,7 +87,8 @@ class BrokerDesk:
             if symbol not in self._assets:
                 self._assets[symbol] = self.broker.asset(symbol)
         accepts = self.broker.accepts(self.clock.now())
-        return replace(self._outlook, assets=dict(self._assets), frozen=dict(self._frozen), accepts=accepts)
+        more = {"frozen": dict(self._frozen), "accepts": accepts, "pause": self.broker.pause()}  # after all that was asked
+        return replace(self._outlook, assets=dict(self._assets), **more)
 
     def settle(self, bars: Bars) -> list[Fill]:
         """Marks positions to the closes up to the last bar; the fills were booked by `reconcile` and are returned here."""

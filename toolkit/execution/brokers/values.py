@@ -15,7 +15,7 @@ import pandas as pd
 class Answer(NamedTuple):
     """A broker's answer to a submission or cancellation: ACCEPTED, REJECTED, or UNKNOWN where none could be read.
 
-    `detail` is its reason in words, `broker_id` its own name of the order.
+    ABSENT: the order was surely not sent. `detail` is its reason in words, `broker_id` its own name of the order.
     """
 
     status: str
@@ -108,7 +108,7 @@ class Outlook:
     buying_power: float = float("inf")  # dollars
     skew: float = 0.0  # seconds by which the broker's clock is ahead of ours
     next_open: pd.Timestamp | None = None  # by the broker's clock
-    pause: float = 0.0  # seconds until it may be asked again
+    pause: float = 0.0  # seconds until it may be sent an order
     accepts: pd.Timestamp | None = None  # from when on orders for the next open are taken; None: at once
     blocked: str = ""  # why the broker lets nothing be traded
     frozen: Mapping[str, str] = field(default_factory=dict)  # symbols on which the books differ, and how
