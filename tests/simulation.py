@@ -44,6 +44,7 @@ from toolkit.execution.checks import Operations
 from toolkit.execution.costs import Costs, Limits, Policy, rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
+from toolkit.execution.lifecycle import legs
 from toolkit.kernels.account import UNIT
 
 CASH = 100_000.0
@@ -53,6 +54,8 @@ SHORT = Limits(30_000.0, 0.25, 0.30, 1.2, 0.05, leverage=1.5, allow_short=True, 
 OPERATIONS = Operations(20_000.0, 0.5, 0.20, 0.40, 0.05, 3, 3, 1, 0.6, 0.10, 0.30, 0.5, 10.0, 30.0, 0.98, 5)
 COSTS = Costs()
 LOOKS = 8  # instants of an evening, 11 seconds apart
+SENT_TWICE = """SELECT c.session, i.symbol, count(*) FROM intents i JOIN cycles c ON c.key = i.cycle
+WHERE i.id IN (SELECT id FROM order_events WHERE after = 'SENDING') GROUP BY c.session, i.symbol HAVING count(*) > 1"""
 CRASHES = 0.01  # fraction of the transactions at which the process dies
 
 
@@ -130,7 +133,9 @@ class Simulation:
             COSTS, self.limits, Policy(order_kind="limit" if seed % 4 > 1 else "market", whole_shares=seed % 3 == 0)
         )
         self.gate = Gate(self.limits, self.rules, OPERATIONS)
-        self.counts: dict[str, int] = dict.fromkeys(("turns", "fills", "orders", "denials", "crashes", "halts", "missed"), 0)
+        self.counts: dict[str, int] = dict.fromkeys(
+            ("turns", "fills", "orders", "denials", "crashes", "halts", "missed", "again"), 0
+        )
         self.street = Street(self.clock, round(CASH) * UNIT)
         self.chaos: Chaos | None = None
         self.open()
@@ -161,7 +166,8 @@ class Simulation:
             return  # nobody ran it
         for look in range(LOOKS - 1):
             done = self.turned(t)
-            if done is not None and not self.ledger.is_open(self.key(t)) and self.dice.random() < 0.9:
+            open_ = any(self.ledger.is_open(key) for key in legs(self.ledger, self.key(t)))
+            if done is not None and not open_ and self.dice.random() < 0.9:
                 break
             if look + 2 < LOOKS:
                 self.clock.advance()
@@ -176,7 +182,7 @@ class Simulation:
         bars, self.counts["turns"] = self.bars.until(self.bars.index[t]), self.counts["turns"] + 1
         scores = dict(zip(SYMBOLS, map(float, self.scores[t]), strict=True))
         weights = {s: 0.28 * x for s, x in scores.items()}
-        before = self.ledger.cycle_status(self.key(t))
+        before, reached = self.ledger.cycle_status(self.key(t)), self.reached(t)
         try:
             done = turn(bars, scores, weights, key=self.key(t), desk=self.desk, ledger=self.ledger, gate=self.gate,
                         clock=self.clock)  # fmt: skip
@@ -188,10 +194,18 @@ class Simulation:
         except BrokerUnavailable:
             return None
         if before == "done" and not (done.repeated and done.orders == ()):
-            raise AssertionError(f"{self.key(t)} was done and traded again: {done}")
+            self.counts["again"] += 1
+            if twice := reached & {o.symbol for o in done.orders}:
+                raise AssertionError(f"{self.key(t)} was done and traded {twice} again: {done}")
         self.counts["orders"] += len(done.orders)
         self.counts["denials"] += len(done.denials)
         return done
+
+    def reached(self, t: int) -> set[str]:
+        """Symbols of the session of which an order was more than denied."""
+        day = self.bars.index[t].isoformat()
+        query = "SELECT i.symbol FROM intents i JOIN cycles c ON c.key = i.cycle WHERE c.session = ? AND i.status <> 'DENIED'"
+        return {symbol for (symbol,) in self.ledger.rows(query, day)}
 
     def key(self, t: int) -> str:
         return f"sim|{self.bars.index[t]:%Y-%m-%d}"
@@ -232,6 +246,7 @@ class Simulation:
         said = verify(self.ledger) + oracle.breaches(self.ledger, self.limits, OPERATIONS, COSTS)
         doubts = self.ledger.orders_in("SENDING", "UNKNOWN")
         said += [f"{o.id} is still in doubt" for o in doubts]
+        said += [f"{symbol} was sent {n} times for {day}" for day, symbol, n in self.ledger.rows(SENT_TWICE)]
         return said + (self.wrong_at_paper() if self.paper else self.wrong_at_street())
 
     def wrong_at_paper(self) -> list[str]:

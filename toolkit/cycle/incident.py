@@ -20,7 +20,7 @@ from toolkit.cycle.config import Config
 from toolkit.cycle.modes import clock_of, market_of
 from toolkit.cycle.named import sizing_of, strategy_of
 from toolkit.cycle.replayed import Difference, Replayed, differing
-from toolkit.cycle.turn import judge, plan
+from toolkit.cycle.turn import Leg, judge, plan
 from toolkit.data import Bars, MarketData, ReplayClock
 from toolkit.data.intervals import bars_per_year
 from toolkit.data.sources.named import source_of
@@ -138,7 +138,8 @@ def _decisions(config: Config, symbols: tuple[str, ...], kept: Mapping[str, Any]
     costs, limits, policy, exits = config.economics()
     gate = Gate(limits, rules(costs, limits, policy, exits, bars_per_year=bars_per_year(interval)), config.operational())
     situation = remembered(kept)
-    wish = plan(kept["scores"], kept["weights"], situation.account, gate.rules, key, symbols)
+    leg = Leg(*kept["leg"]) if kept.get("leg") else None
+    wish = plan(kept["scores"], kept["weights"], situation.account, gate.rules, key, symbols, leg)
     verdicts = judge(wish, situation, gate)
     orders = _fields([(v.order, "PLANNED" if v.passed else "DENIED") for v in verdicts] + [(o, "CUT") for o in wish.cut])
     said = {f"{v.order.side} {v.order.symbol}": str((v.code, v.measured, v.limit)) for v in verdicts}

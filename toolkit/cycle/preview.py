@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from toolkit.cycle.report import held_beside
-from toolkit.cycle.turn import Plan, judge, last_row, plan
+from toolkit.cycle.turn import Leg, Plan, judge, last_row, plan
 from toolkit.cycle.watch import doubtful
+from toolkit.execution.lifecycle import denied, legs
 from toolkit.execution.orders import Account, Order, untypeset
 from toolkit.execution.schema import UNSENT, UNSURE
 from toolkit.execution.situation import quotes
@@ -79,19 +80,24 @@ def previewed(engine: TradingEngine) -> Preview:
     bars = engine.scored(known)
     scores = engine.signal_generator.scores(bars)
     weights, key = sized(engine.sizing, scores, bars), engine.cycle_key(bars)
-    account, status = engine.broker.after(known), engine.ledger.cycle_status(key)
+    planned = legs(engine.ledger, key)
+    account, status = engine.broker.after(known), engine.ledger.cycle_status(planned[-1]) if planned else None
     wish, notes = Plan(), engine.standing(refuse=False)
     if status == "planned":
+        key = planned[-1]
         wish = Plan(tuple(engine.ledger.orders_in(*UNSENT, *UNSURE, cycle=key)))
         notes += ("planned already: these orders wait to be sent, or are looked up",)
     elif status is None and engine.late(known):
         notes += ("the next open has passed: nothing would be planned",)
-    elif status is None:
-        wish = plan(last_row(scores), last_row(weights), account, engine.rules, key, bars.symbols)
+    elif status is None or (again := {} if engine.late(known) else denied(engine.ledger, planned)):
+        leg = Leg(key, again) if status else None
+        wish = plan(last_row(scores), last_row(weights), account, engine.rules, key, bars.symbols, leg)
+        notes += ("denied before: these orders are sent once the gate lets them pass",) * bool(wish.orders and leg)
     seen = quotes(known, engine.missing(known), doubtful(known))
     situation = engine.watch.look(seen, known.index[-1], key, [o.symbol for o in wish.orders])
     verdicts = judge(wish, replace(situation, account=account), engine.gate)
     denials = {v.order.symbol: str(v) for v in verdicts if not v.passed}
     notes += held_beside(account, engine.config.symbols)
     said = last_row(scores), last_row(weights)
-    return Preview(bars.index[-1], *said, account, wish.orders + wish.cut, status == "done", denials, notes)
+    done = status == "done" and not wish.orders
+    return Preview(bars.index[-1], *said, account, wish.orders + wish.cut, done, denials, notes)

@@ -62,7 +62,7 @@ class CycleReport:
     @property
     def idle(self) -> bool:
         """Whether nothing is left to do until the exchange has something new: all orders sent, all books agree."""
-        return not (self.turn.issues or self.issues or self.turn.unsent or self.turn.unsure)
+        return not (self.turn.issues or self.issues or self.turn.unsent or self.turn.unsure or self.turn.denied)
 
     def lines(self) -> list[str]:
         """Orders, cuts, denials and issues, a line each."""
@@ -76,6 +76,7 @@ class CycleReport:
             said.append("the next open has passed: nothing was planned, run between a close and the next open")
         if self.turn.repeated:
             said.append("this cycle had been traded before: nothing was sent")
+            said += [f"denied before, tried again in the next cycle: {symbol}" for symbol in self.turn.denied]
         return said
 
     def __str__(self) -> str:

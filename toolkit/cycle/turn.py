@@ -2,6 +2,9 @@
 
 Replay and paper turn it with the paper broker, and a live broker turns the same.  A turn that is repeated, or resumed after
 a kill at any point, sends each order once: the plan is in the ledger before anything is sent.
+
+What the gate denied for a reason that passes (a switch, a clock, late data) is planned again by a later turn of the same
+session, once the gate lets it pass: as a further leg, with ids and a row among the cycles (`key+1`, ...) of its own.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,7 +23,7 @@ from toolkit.execution.book import KINDS, LIMIT_NAMES, book_symbols, read_only, 
 from toolkit.execution.brokers import Desk
 from toolkit.execution.gate import Gate, Verdict
 from toolkit.execution.ledger import Ledger
-from toolkit.execution.lifecycle import cancel, close_others, resolve, send_planned
+from toolkit.execution.lifecycle import cancel, close_others, denied, legs, resolve, send_planned
 from toolkit.execution.orders import Account, Fill, Intent, Order, order_id
 from toolkit.execution.schema import UNSENT, UNSURE
 from toolkit.execution.situation import Quotes, Situation, quotes, recorded, today
@@ -40,6 +44,13 @@ class Plan:
     superseded: tuple[str, ...] = ()
 
 
+class Leg(NamedTuple):
+    """Which decision is planned again, and for which symbols: the number of orders of each that were denied before."""
+
+    key: str
+    times: Mapping[str, int]
+
+
 @dataclass(frozen=True)
 class Turn:
     """What happened: fills since the last turn, orders handed in, and what became of those that were not.
@@ -57,11 +68,15 @@ class Turn:
     issues: tuple[str, ...] = ()  # what does not agree with the broker's books
     unsent: tuple[Order, ...] = ()  # planned, not at the broker yet
     unsure: tuple[Order, ...] = ()  # of unknown fate
+    denied: tuple[str, ...] = ()  # symbols that are tried again in this session, once what denied their orders has passed
 
 
 def plan(scores: Mapping[str, float], weights: Mapping[str, float], account: Account, rules: Rules, key: str,
-         symbols: Sequence[str]) -> Plan:  # fmt: skip
-    """Orders from this close's scores and weights; a symbol without either is left as it is."""
+         symbols: Sequence[str], leg: Leg | None = None) -> Plan:  # fmt: skip
+    """Orders from this close's scores and weights; a symbol without either, or not of the `leg`, is left as it is."""
+    of, times = leg or (key, {})
+    if leg is not None:
+        scores, weights = ({s: x for s, x in wished.items() if s in times} for wished in (scores, weights))
     names = book_symbols(account, symbols)
     book = to_book(account, names, records=len(account.waiting))
     column = [read_only(np.array([[x.get(s, np.nan)] for s in names], dtype=float)) for x in (scores, weights)]
@@ -70,7 +85,8 @@ def plan(scores: Mapping[str, float], weights: Mapping[str, float], account: Acc
     cut: list[Order] = []
     for w in book.placed[: book.account[0]["placed"]]:
         symbol, side = names[w["symbol"]], "sell" if (w["qty"] or w["wanted"]) < 0 else "buy"
-        name, sizes = order_id(account.name, account.mode, key, symbol, side), (abs(int(w["qty"])), abs(int(w["wanted"])))
+        name = order_id(account.name, account.mode, of, symbol, side, times.get(symbol, 0))
+        sizes = abs(int(w["qty"])), abs(int(w["wanted"]))
         kind = KINDS[int(w["kind"])], float(w["level"]), bool(w["day"])
         order = Order(name, key, symbol, side, sizes[0], float(w["mark"]), sizes[1], LIMIT_NAMES[int(w["limit"])], *kind)
         (orders if w["id"] else cut).append(order)
@@ -89,11 +105,27 @@ def judge(wish: Plan, situation: Situation, gate: Gate) -> list[Verdict]:
     return gate.review(wish.orders, replace(situation, account=replace(situation.account, waiting=kept)))
 
 
+def decided(scores: Mapping[str, float], weights: Mapping[str, float], gate: Gate, key: str, symbols: Sequence[str],
+            desk: Desk, around: Callable[[Sequence[str]], Situation],
+            leg: Leg | None) -> tuple[Plan, Situation, list[Verdict], Leg | None]:  # fmt: skip
+    """A plan, what it was judged on, the verdicts, and the leg: of one, that alone is planned which passes by now."""
+    while True:
+        wish = plan(scores, weights, desk.account(), gate.rules, key, symbols, leg)
+        situation = around([o.symbol for o in wish.orders])
+        verdicts = judge(wish, situation, gate)
+        passed = {v.order.symbol for v in verdicts if v.passed}
+        if leg is None or passed == set(leg.times):
+            return wish, situation, verdicts, leg
+        leg = leg._replace(times={s: n for s, n in leg.times.items() if s in passed})
+
+
 @phase("execution")
 def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], *, key: str, desk: Desk, ledger: Ledger,
          gate: Gate, clock: Clock = SystemClock(), look: Look | None = None, missing: int = 0, late: bool = False,
          suspect: Mapping[str, str] | None = None, config: str = "") -> Turn:  # fmt: skip
-    """Resolves what is unknown, settles up to the last bar, then plans and sends the cycle `key`; one that is done is left.
+    """Resolves what is unknown, settles up to the last bar, then plans and sends the cycle `key`.
+
+    Of one that is done only what was denied, and passes by now, is planned and sent.
 
     `look` gathers what the gate looks at, the account and the ledger's counts by default. `late`: the open at which orders of
     this close would fill has passed, so none is sent. `suspect`: symbols whose bars are doubtful, and why.
@@ -102,42 +134,48 @@ def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], 
     resolve(ledger, desk, clock)
     issues = tuple(desk.reconcile())
     fills = tuple(desk.settle(bars))
+    first, planned = key, legs(ledger, key)
+    key = planned[-1] if planned else key
     close_others(ledger, "" if late else key)
     status = ledger.cycle_status(key)
-    if status == "done" or late:
+    again = {} if late or status != "done" else denied(ledger, planned)
+    if late or (status == "done" and not again):
         done = status == "done"
-        return _left(ledger, Turn(fills, repeated=done, late=late and not done, issues=issues))
+        return _left(ledger, Turn(fills, repeated=done, late=late and not done, issues=issues), [] if late else planned)
+    leg = Leg(first, again) if again else None
+    key = f"{first}+{len(planned)}" if again else key
     seen = quotes(bars, missing, suspect)
     around = partial(look or partial(situated, ledger, desk), seen, bars.index[-1], key)
     denials: tuple[Verdict, ...] = ()
     cut: tuple[Order, ...] = ()
-    if status is None:
-        wish = plan(scores, weights, desk.account(), gate.rules, key, bars.symbols)
-        situation = around([o.symbol for o in wish.orders])
-        verdicts = judge(wish, situation, gate)
+    if status != "planned":
+        wish, situation, verdicts, leg = decided(scores, weights, gate, key, bars.symbols, desk, around, leg)
+        if status == "done" and not verdicts:
+            return _left(ledger, Turn(fills, repeated=True, issues=issues), planned)
         denials, cut = tuple(v for v in verdicts if not v.passed), wish.cut
         intents = [
             Intent(v.order, "PLANNED" if v.passed else "DENIED", str(v) if v.code else "", v.code, v.measured, v.limit)
             for v in verdicts
         ] + [Intent(o, "CUT", o.limit) for o in cut]
         idle = not any(i.status == "PLANNED" for i in intents)
-        about = {"symbols": list(bars.symbols), "at": ledger.now(), "config": config}
+        about = {"symbols": list(bars.symbols), "at": ledger.now(), "config": config} | ({"leg": leg} if leg else {})
         kept = recorded(situation, scores, weights) | about if intents or wish.scores else None
         ledger.plan(key, bars.index[-1], bars.fingerprint, intents, wish.scores or {}, wish.superseded, idle, kept)
         if intents:
             desk.forget()
         cancel(wish.superseded, desk)
         if idle:
-            return _left(ledger, Turn(fills, (), denials, cut, issues=issues))
+            return _left(ledger, Turn(fills, (), denials, cut, issues=issues), [*planned, key])
     orders, more, rejected = send_planned(ledger, desk, gate, key, around, clock)
     if not ledger.is_open(key):
         ledger.close_cycle(key)
-    return _left(ledger, Turn(fills, orders, denials + more, cut, rejected, issues=issues))
+    return _left(ledger, Turn(fills, orders, denials + more, cut, rejected, issues=issues), legs(ledger, first))
 
 
-def _left(ledger: Ledger, done: Turn) -> Turn:
-    """With what is left to do."""
-    return replace(done, unsent=tuple(ledger.orders_in(*UNSENT)), unsure=tuple(ledger.orders_in(*UNSURE)))
+def _left(ledger: Ledger, done: Turn, planned: Sequence[str]) -> Turn:
+    """With what is left to do, of the legs that were planned."""
+    unsent, unsure = ledger.orders_in(*UNSENT), ledger.orders_in(*UNSURE)
+    return replace(done, unsent=tuple(unsent), unsure=tuple(unsure), denied=tuple(denied(ledger, planned)))
 
 
 def situated(ledger: Ledger, desk: Desk, seen: Quotes, session: pd.Timestamp, key: str, symbols: Sequence[str]) -> Situation:

@@ -39,6 +39,34 @@ log = logging.getLogger(__name__)
 LOOKS = 3  # at least, until an order that is not found is absent,
 PATIENCE = pd.Timedelta("10s")  # and this long after it was sent
 LATE = "its open had passed before it was sent"
+PASSING = {
+    "KILL_SWITCH", "HALT", "REDUCE_ONLY", "LIVE_NOT_ARMED", "ORDER_RATE", "CLOCK_SKEW", "MARKET_CLOSED", "STALE_DATA",
+    "UNIVERSE_PARTIAL", "SYMBOL_FROZEN", "BUYING_POWER",
+}  # fmt: skip
+"""Codes of denials that time, news or a person takes away within a session."""
+
+
+def legs(ledger: Ledger, key: str) -> list[str]:
+    """Keys of a cycle that was planned: its own, then one each time that something denied was planned again; else none."""
+    found = [key] if ledger.cycle_status(key) else []
+    while found and ledger.cycle_status(following := f"{key}+{len(found)}"):
+        found.append(following)
+    return found
+
+
+def denied(ledger: Ledger, keys: Sequence[str]) -> dict[str, int]:
+    """Symbols of a cycle whose every order was denied before it was sent, at last for a reason that passes; how many orders.
+
+    Nothing of them ever reached a broker: another order of the same decision doubles nothing.
+    """
+    codes: dict[str, list[str]] = {}
+    for symbol, status, code in ledger.rows(
+        "SELECT i.symbol, i.status, (SELECT v.code FROM verdicts v WHERE v.id = i.id ORDER BY v.seq DESC LIMIT 1)"
+        f" FROM intents i WHERE i.cycle IN ({','.join('?' * len(keys))}) ORDER BY i.rowid",
+        *keys,
+    ):
+        codes.setdefault(symbol, []).append((status == "DENIED" and code) or "")
+    return {symbol: len(found) for symbol, found in codes.items() if all(found) and found[-1] in PASSING}
 
 
 def send(order: Order, ledger: Ledger, desk: Desk) -> str:
