@@ -24,7 +24,7 @@ class Street:
     cash: int  # micro-dollars
 
     def __post_init__(self) -> None:
-        self.name, self.meter = "street", Meter()
+        self.name, self.meter, self.live = "street", Meter(), False
         self.opening = self.cash
         self.book: dict[str, Report] = {}  # by client id, in the order of arrival
         self.told: list[Activity] = []

@@ -5,11 +5,15 @@ from functools import partial
 
 import pandas as pd
 import pytest
+from street import Street
 from tape import Moving
 
+from toolkit.cycle.config import checked_config
+from toolkit.cycle.engine import TradingEngine
 from toolkit.cycle.parity import parity
-from toolkit.cycle.turn import situated
-from toolkit.errors import ToolkitError
+from toolkit.cycle.revealed import Revealed
+from toolkit.cycle.turn import situated, turn
+from toolkit.errors import LedgerMismatch, ToolkitError
 from toolkit.execution.audit import verify
 from toolkit.execution.brokers.alpaca import AlpacaBroker
 from toolkit.execution.brokers.desk import BrokerDesk
@@ -373,3 +377,62 @@ def test_the_gate_denies_for_the_pace_when_the_cycle_is_planned(hurried):
     seen = situated(ledger, desk, Quotes({"IBM": 0}), pd.Timestamp("2005-03-01"), "k|1", ["IBM"])
     assert seen.pause == pytest.approx(60.0)
     assert [v.code for v in Gate(ROOMY, rules(FREE, ROOMY), Operations()).review([BUY], seen)] == ["ORDER_RATE"]
+
+
+# --- real money
+
+
+def real(server, ledger):
+    broker = AlpacaBroker(server.key, server.secret, live=True, url=server.url, clock=ledger._clock, rate=1e6)
+    broker.accepts = lambda now: now
+    return BrokerDesk(ledger, broker, ledger._clock)
+
+
+def test_real_money_that_is_handed_in_beside_the_configuration_is_denied(history, values):
+    """Everything but the configuration's own broker: mode, account number, TK_LIVE, ledger, and no error."""
+    market = Revealed(history, 30)
+    with AlpacaServer([history], now=market.clock.now(), limit=10**9) as server:
+        number = server.exchange.account.number
+        server.clock = market.clock
+        config = checked_config({**values, "symbols": list(history.symbols), "mode": "live", "broker": {"account": number}})
+        engine = TradingEngine(config, strategy=crossing, market=market, clock=market.clock, environment={"TK_LIVE": number},
+                               broker=lambda ledger, rules: real(server, ledger))  # fmt: skip
+        report = engine.run_cycle()
+        assert {v.code for v in report.turn.denials} == {"LIVE_NOT_ARMED"} and len(report.turn.denials) == 3
+        assert "0 of 5 conditions; missing: the configuration (the broker was handed in beside it" in str(report)
+        assert report.orders == posts(server) == 0 and {v for v in engine.preview().denials} == set(history.symbols)
+        engine.close()
+
+
+def test_a_turn_without_an_engine_moves_no_real_money(history, tmp_path):
+    clock = Moving("2005-03-01 22:00")
+    with AlpacaServer([history], clock=clock, limit=10**9) as server:
+        ledger = Ledger.open(tmp_path, account="d", mode="live", cash=100_000.0, clock=clock)
+        bars = history.until(pd.Timestamp("2005-03-01"))
+        done = turn(bars, {"IBM": 1.0}, {"IBM": 0.2}, key="k", desk=real(server, ledger), ledger=ledger, clock=clock,
+                    gate=Gate(ROOMY, rules(FREE, ROOMY)))  # fmt: skip
+        assert [v.code for v in done.denials] == ["LIVE_NOT_ARMED"] and posts(server) == 0
+        ledger.close()
+
+
+@pytest.mark.parametrize("mode", ["paper", "broker-paper", "replay"])
+def test_no_ledger_but_a_live_one_takes_a_broker_with_real_money(history, tmp_path, mode):
+    with AlpacaServer([history], now=evening("2005-03-01")) as server:
+        ledger = Ledger.open(tmp_path, account="d", mode=mode, cash=100_000.0)
+        with pytest.raises(LedgerMismatch, match=f"of mode '{mode}', and alpaca has real money"):
+            real(server, ledger)
+        ledger.close()
+
+
+def test_a_broker_that_does_not_say_whether_its_money_is_real_is_taken_for_real(tmp_path):
+    street = Street(Moving("2005-03-01 22:00"), 100_000 * UNIT)
+    del street.live
+    for mode in ("live", "paper"):
+        ledger = Ledger.open(tmp_path / mode, account="d", mode=mode, cash=100_000.0, clock=street.time)
+        if mode == "live":
+            desk = BrokerDesk(ledger, street, street.time)
+            assert len(situated(ledger, desk, Quotes(), pd.Timestamp("2005-03-01"), "k", []).unarmed) == 5
+        else:
+            with pytest.raises(LedgerMismatch):
+                BrokerDesk(ledger, street, street.time)
+        ledger.close()

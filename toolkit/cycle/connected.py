@@ -55,7 +55,8 @@ class Venue:
 
     def unarmed(self, ledger: Ledger, now: pd.Timestamp) -> tuple[str, ...] | None:
         """The conditions of live trading that do not hold; None for money that is not real."""
-        return None if self.config.mode != "live" else tuple(arming.missing(self.standing(ledger), now))
+        real = self.broker.live or self.config.mode == "live"
+        return tuple(arming.missing(self.standing(ledger), now)) if real else None
 
     def standing(self, ledger: Ledger) -> arming.Standing:
         """What there is to be seen of the five conditions."""

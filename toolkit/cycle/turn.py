@@ -19,6 +19,7 @@ import pandas as pd
 
 from toolkit.data import Bars, Clock, SystemClock
 from toolkit.data.work import phase
+from toolkit.execution.arming import UNSEEN
 from toolkit.execution.book import KINDS, LIMIT_NAMES, book_symbols, read_only, to_book
 from toolkit.execution.brokers import Desk
 from toolkit.execution.gate import Gate, Verdict
@@ -179,14 +180,15 @@ def _left(ledger: Ledger, done: Turn, planned: Sequence[str]) -> Turn:
 
 
 def situated(ledger: Ledger, desk: Desk, seen: Quotes, session: pd.Timestamp, key: str, symbols: Sequence[str]) -> Situation:
-    """What account, ledger and broker say now; an engine adds its switches and conditions."""
+    """What account, ledger and broker say now; an engine adds switches, and conditions without which no real money moves."""
     about = desk.outlook(symbols)
     standing, why, peak, day = ledger.rows("SELECT standing, why, coalesce(peak, 0), coalesce(day_equity, 0) FROM account")[0]
     seen = replace(seen, suspect={**seen.suspect, **about.frozen}) if about.frozen else seen
     blocked = f"the broker has blocked the account: {about.blocked}" if about.blocked else ""
+    unarmed = UNSEEN if getattr(desk, "live", True) else None
     return Situation(
-        desk.account(), seen, today(ledger, session, key), standing, why, blocked, None, peak, day, about.pause, about.accepts,
-        about.skew, "", about.buying_power, about.assets,
+        desk.account(), seen, today(ledger, session, key), standing, why, blocked, unarmed, peak, day, about.pause,
+        about.accepts, about.skew, "", about.buying_power, about.assets,
     )  # fmt: skip
 
 

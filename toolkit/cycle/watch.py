@@ -60,7 +60,7 @@ class Watch:
     def look(self, seen: Quotes, session: pd.Timestamp, key: str, symbols: Sequence[str]) -> Situation:
         """What the gate looks at: the account, the switches, the conditions of live trading, the broker's side."""
         found = situated(self.ledger, self.desk, seen, session, key, symbols)
-        unarmed = None if self.venue is None else self.venue.unarmed(self.ledger, self.clock.now())
+        unarmed = found.unarmed if self.venue is None else self.venue.unarmed(self.ledger, self.clock.now())
         standing, why = self.switches.stands(found.standing, found.why)
         kill = self.switches.pulled() or found.kill
         return replace(found, kill=kill, standing=standing, why=why, unarmed=unarmed, clash=self._clash())

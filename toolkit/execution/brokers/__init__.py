@@ -19,11 +19,13 @@ class Broker(Protocol):
     Every call ends before its deadline: with a value, BrokerUnavailable (no answer that could be read; asking again may help)
     or BrokerRefused (the broker will not: keys, permissions). `submit` and `cancel` raise neither: what is not known is
     UNKNOWN, and an order that never left this machine ABSENT.
-    Nothing is sent twice behind the caller's back. `meter` counts the requests.
+    Nothing is sent twice behind the caller's back. `meter` counts the requests. `live`: whether the money is real; of a broker
+    that does not say it is taken for real.
     """
 
     name: str
     meter: Meter
+    live: bool
 
     def submit(self, order: Order) -> Answer:
         """Hands an order in under its own id, once; market orders are for the next open.
@@ -76,6 +78,11 @@ class Desk(Protocol):
     @property
     def sure(self) -> bool:
         """Whether an order that is not found never arrived; a broker behind a wire may show it later."""
+        ...
+
+    @property
+    def live(self) -> bool:
+        """Whether the money is real: then nothing passes the gate but under the five conditions of `arming`."""
         ...
 
     @property

@@ -78,7 +78,7 @@ class AlpacaBroker:
                 raise InvalidParameter(f"the {name} of Alpaca {each.flaw}", "copy it again")
         if not 0.0 < deadline <= LONGEST:
             raise InvalidParameter(f"deadline is {deadline!r}", f"pass seconds above 0 and up to {LONGEST:g}")
-        self.name, self.meter, self.deadline = "alpaca" if live else "alpaca-paper", Meter(), deadline
+        self.live, self.name, self.meter, self.deadline = live, "alpaca" if live else "alpaca-paper", Meter(), deadline
         self._wire = Wire(key, secret, self.meter, Pace(rate / 60.0, 60, waiting(clock), who="Alpaca"), clock)
         self._client = _client(live, _checked_url(url, live), self._wire)
 

@@ -71,5 +71,9 @@ class CachedBroker:
         return self.broker.outlook(symbols)
 
     @property
+    def live(self) -> bool:
+        return self.broker.live
+
+    @property
     def sure(self) -> bool:
         return self.broker.sure

@@ -10,6 +10,7 @@ import pandas as pd
 
 from toolkit.data import Bars
 from toolkit.data.clock import Clock
+from toolkit.errors import LedgerMismatch
 from toolkit.execution import folding
 from toolkit.execution.brokers import Broker
 from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, Outlook, Purse, Report
@@ -36,6 +37,9 @@ class BrokerDesk:
     sure = False
 
     def __post_init__(self) -> None:
+        if self.live and (mode := self.ledger.account().mode) != "live":
+            what = f"{self.ledger.path} is of mode {mode!r}, and {self.broker.name} has real money"
+            raise LedgerMismatch(what, "real money is traded through a configuration of `mode: live`, see `toolkit arm`")
         self._assets: dict[str, Asset | None] = {}
         (drift,) = self.ledger.rows("SELECT drift FROM account")[0]
         self._frozen: dict[str, str] = json.loads(drift) if drift else {}  # symbols on which the books differ, and how
@@ -43,6 +47,10 @@ class BrokerDesk:
         self._ending: set[str] = set()
         self._purse: Purse | None = None  # as `reconcile` saw it
         self._off = 0  # micro-dollars of cash that the broker had more when it was last asked
+
+    @property
+    def live(self) -> bool:
+        return getattr(self.broker, "live", True)
 
     def account(self) -> Account:
         return self.ledger.account()

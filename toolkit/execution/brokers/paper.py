@@ -37,7 +37,7 @@ STATES = {
 class PaperBroker:
     """A broker that lives in the account's own ledger: what it accepts and fills is there, or did not happen."""
 
-    sure = True
+    sure, live = True, False
 
     def __init__(self, ledger: Ledger, rules: Rules) -> None:
         self.ledger, self.rules = ledger, rules
