@@ -155,6 +155,20 @@ def test_an_order_of_ours_that_the_ledger_never_planned_halts(placed):
     assert said[0].startswith(f"ORPHAN: buy 10 IBM ({BUY.id})") and ledger.standing[0] == HALT
 
 
+def test_two_strategies_on_one_account_halt_each_other_and_are_told_to_part(placed, tmp_path):
+    desk, ledger, server, clock = placed
+    ordered(desk, ledger)
+    second = Ledger.open(tmp_path / "second", account="e", mode="broker-paper", cash=100_000.0, clock=clock)
+    other = BrokerDesk(second, desk.broker, clock)
+    ordered(other, second, replace(BUY, id=order_id("e", "broker-paper", "k|1", "MSFT", "buy"), symbol="MSFT"))
+    for each in (desk, other):
+        assert any(line.startswith("ORPHAN: ") for line in each.reconcile())
+        standing, why = each.ledger.standing
+        assert standing == HALT and "one account carries one strategy: give the other an account of its own" in why
+        assert "a second paper account" in why
+    second.close()
+
+
 def test_an_order_by_hand_is_named_and_left_alone_and_what_it_fills_is_booked(placed):
     desk, ledger, server, clock = placed
     server.exchange.submit(Ticket("MSFT", 1, 5 * UNIT, "market", "opg", "by-hand"))

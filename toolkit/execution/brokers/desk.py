@@ -23,6 +23,10 @@ from toolkit.kernels.account import UNIT
 OURS = "tk1-"  # how our order ids begin
 MONTH, OVERLAP = pd.Timedelta("31D"), pd.Timedelta("1D")  # how far back news are asked for again: they come late
 DRIFT, DRIFTED = 0.01, 3  # fraction of equity, and number of symbols, beyond which books that differ halt
+ALONE = (
+    "another strategy or machine trades this account (one account carries one strategy: give the other an account of its own,"
+    " e.g. a second paper account), or the ledger was restored from a copy"
+)
 ENDS = {"CANCELED", "EXPIRED", "REJECTED"}
 
 
@@ -230,7 +234,7 @@ class BrokerDesk:
         said = []
         for report in reports:
             if report.id.startswith(OURS) and self.ledger.status(report.id) is None:
-                self._halt(f"order {report.id} is at the broker, the ledger never planned it: was it restored from a copy?")
+                self._halt(f"order {report.id} is at the broker, the ledger never planned it: {ALONE}")
                 said.append(f"ORPHAN: {report.side} {shares(report.qty)} {report.symbol} ({report.id})")
             elif not report.id.startswith(OURS) and report.waits:
                 said.append(f"EXTERNAL: {report.side} {shares(report.qty)} {report.symbol} ({report.said}), left alone")
