@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ import ledger_machine
 import oracle
 from street import Street
 
-from toolkit.cycle.turn import Turn, turn
+from toolkit.cycle.turn import Turn, situated, turn
 from toolkit.data import Bars, ReplayClock
 from toolkit.errors import BrokerUnavailable
 from toolkit.execution.audit import verify
@@ -45,6 +45,7 @@ from toolkit.execution.costs import Costs, Limits, Policy, rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.lifecycle import legs
+from toolkit.execution.situation import Situation
 from toolkit.kernels.account import UNIT
 
 CASH = 100_000.0
@@ -56,6 +57,7 @@ COSTS = Costs()
 LOOKS = 8  # instants of an evening, 11 seconds apart
 SENT_TWICE = """SELECT c.session, i.symbol, count(*) FROM intents i JOIN cycles c ON c.key = i.cycle
 WHERE i.id IN (SELECT id FROM order_events WHERE after = 'SENDING') GROUP BY c.session, i.symbol HAVING count(*) > 1"""
+SWITCHED = 0.1  # fraction of the looks at which a switch is pulled
 CRASHES = 0.01  # fraction of the transactions at which the process dies
 
 
@@ -185,7 +187,7 @@ class Simulation:
         before, reached = self.ledger.cycle_status(self.key(t)), self.reached(t)
         try:
             done = turn(bars, scores, weights, key=self.key(t), desk=self.desk, ledger=self.ledger, gate=self.gate,
-                        clock=self.clock)  # fmt: skip
+                        clock=self.clock, look=self.look)  # fmt: skip
         except Crash:
             self.counts["crashes"] += 1
             self.ledger.close()
@@ -195,17 +197,24 @@ class Simulation:
             return None
         if before == "done" and not (done.repeated and done.orders == ()):
             self.counts["again"] += 1
-            if twice := reached & {o.symbol for o in done.orders}:
+            if twice := [o.symbol for o in done.orders if reached.get(o.symbol, o.id) != o.id]:
                 raise AssertionError(f"{self.key(t)} was done and traded {twice} again: {done}")
         self.counts["orders"] += len(done.orders)
         self.counts["denials"] += len(done.denials)
         return done
 
-    def reached(self, t: int) -> set[str]:
-        """Symbols of the session of which an order was more than denied."""
+    def look(self, *asked: Any) -> Situation:
+        """What the gate looks at; now and then a person has pulled the switch, and soon lets it go."""
+        found = situated(self.ledger, self.desk, *asked)
+        return replace(found, kill="a person looks") if self.dice.random() < SWITCHED else found
+
+    def reached(self, t: int) -> dict[str, str]:
+        """Symbols of the session of which an order was more than denied, and which."""
         day = self.bars.index[t].isoformat()
-        query = "SELECT i.symbol FROM intents i JOIN cycles c ON c.key = i.cycle WHERE c.session = ? AND i.status <> 'DENIED'"
-        return {symbol for (symbol,) in self.ledger.rows(query, day)}
+        query = (
+            "SELECT i.symbol, i.id FROM intents i JOIN cycles c ON c.key = i.cycle WHERE c.session = ? AND i.status <> 'DENIED'"
+        )
+        return dict(self.ledger.rows(query, day))
 
     def key(self, t: int) -> str:
         return f"sim|{self.bars.index[t]:%Y-%m-%d}"
