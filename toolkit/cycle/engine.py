@@ -50,6 +50,7 @@ from toolkit.signals.generator import SignalGenerator
 
 log = logging.getLogger(__name__)
 Strategy = Callable[[Bars], pd.DataFrame]
+SCORES = 4  # a loop looks at the newest bars, again until there are newer ones: it never comes back to older scores
 
 
 class TradingEngine:
@@ -69,7 +70,8 @@ class TradingEngine:
         self.source: Source = source or source_of(config.source)
         self.clock: Clock = clock or clock_of(config, self.source.delay)
         self.data_cache: Market = market or market_of(config, self.source, self.clock)
-        self.signal_generator = SignalGenerator(strategy_of(config) if strategy is None else strategy, clock=self.clock)
+        chosen = strategy_of(config) if strategy is None else strategy
+        self.signal_generator = SignalGenerator(chosen, clock=self.clock, max_size=SCORES)
         self.sizing = sizing or sizing_of(config)
         costs, limits, policy, exits = config.economics()
         self.rules = rules(costs, limits, policy, exits, bars_per_year=bars_per_year(interval))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import sys
+from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 
 from toolkit.cycle.run_times import Percentiles, TwoRuns
@@ -46,12 +49,17 @@ class CycleRow:
     @property
     def cache_hit_rate(self) -> float:
         """Fraction of the looks at bars, indicators and account that a cache answered; 0 if nobody looked."""
-        hits = self.bars_hits + self.indicators_hits + self.account_hits
-        looks = hits + self.bars_misses + self.indicators_misses + self.account_misses
-        return hits / looks if looks else 0.0
+        hits, misses = ([getattr(self, f"{cache}_{what}") for cache in CACHES] for what in ("hits", "misses"))
+        return sum(hits) / (sum(hits) + sum(misses)) if sum(hits) else 0.0
 
 
+CACHES = "bars", "indicators", "account"
 COLUMNS = tuple(f.name for f in fields(CycleRow))
+
+
+def _empty(default: str | float) -> list[str] | array:
+    """A column of such values: of numbers 8 bytes each, of texts a reference to the one of its kind."""
+    return [] if isinstance(default, str) else array("d" if isinstance(default, float) else "q")
 
 
 class Telemetry:
@@ -62,8 +70,8 @@ class Telemetry:
 
     def __init__(self, path: Path | None = None, budget: int | None = None) -> None:
         self.budget = budget
-        self._rows: list[CycleRow] = []
-        self._waits: list[tuple[int, str, float]] = []  # cycle, symbol, seconds
+        self._columns = {f.name: _empty(f.default) for f in fields(CycleRow)}  # a loop may run for years
+        self._waits: dict[str, array] = {}  # seconds by symbol
         self._waited: Mapping[str, float] = {}  # for the next row
         self._db: sqlite3.Connection | None = None
         try:
@@ -75,11 +83,20 @@ class Telemetry:
             if "status" not in {name for _, name, *_ in self._db.execute("PRAGMA table_info(cycles)")}:  # of an earlier version
                 self._db.execute("ALTER TABLE cycles ADD COLUMN status TEXT NOT NULL DEFAULT ''")
             self._db.execute("CREATE TABLE IF NOT EXISTS waits(cycle INTEGER, symbol TEXT, seconds REAL)")
-            self._rows += [CycleRow(*row) for row in self._db.execute(f"SELECT {', '.join(COLUMNS)} FROM cycles")]
-            self._waits += self._db.execute("SELECT cycle, symbol, seconds FROM waits ORDER BY rowid")
+            for row in self._db.execute(f"SELECT {', '.join(COLUMNS)} FROM cycles"):
+                self._keep(CycleRow(*row))
+            for symbol, seconds in self._db.execute("SELECT symbol, seconds FROM waits ORDER BY rowid"):
+                self._waits.setdefault(symbol, array("d")).append(seconds)
         except sqlite3.Error as error:
             log.warning("telemetry cannot be kept in %s (%s): it stays in memory", path, error)
             self._db = None
+
+    def _keep(self, row: CycleRow) -> None:
+        for column, value in zip(self._columns.values(), astuple(row)):
+            if isinstance(column, array):
+                column.append(value if column.typecode == "d" else int(value))
+            else:
+                column.append(sys.intern(str(value)))
 
     def fetched(self, fetch: Callable[[], Fetched]) -> Fetched:
         """What `fetch` returns; how long a source kept it waiting for each symbol is kept with the next row."""
@@ -89,13 +106,13 @@ class Telemetry:
 
     def write(self, row: CycleRow, waits: Mapping[str, float] | None = None) -> int:
         """Keeps a row and returns its number, from 0; `waits`: seconds by symbol, if not those of the last `fetched`."""
-        cycle = len(self._rows)
-        new = [(cycle, symbol, seconds) for symbol, seconds in (self._waited if waits is None else waits).items()]
+        cycle, waited = len(self), self._waited if waits is None else waits
         self._waited = {}
-        self._rows.append(row)
-        self._waits += new
+        self._keep(row)
+        for symbol, seconds in waited.items():
+            self._waits.setdefault(symbol, array("d")).append(seconds)
         self._insert("cycles", [astuple(row)])
-        self._insert("waits", new)
+        self._insert("waits", [(cycle, symbol, seconds) for symbol, seconds in waited.items()])
         work.report(*(measured(row) if row.total_cycle_time > 0.0 else ({}, {})))
         return cycle
 
@@ -110,9 +127,11 @@ class Telemetry:
 
     def frame(self) -> pd.DataFrame:
         """All rows, indexed by cycle from 0: the fields of CycleRow and cache_hit_rate as a fraction."""
-        table = pd.DataFrame([astuple(row) for row in self._rows], columns=list(COLUMNS))
+        table = pd.DataFrame({name: np.array(c) if isinstance(c, array) else c for name, c in self._columns.items()})
         table["session"] = pd.to_datetime(table["session"])
-        table.insert(COLUMNS.index("total_cycle_time") + 1, "cache_hit_rate", [r.cache_hit_rate for r in self._rows])
+        hits, misses = (sum(table[f"{cache}_{what}"] for cache in CACHES) for what in ("hits", "misses"))
+        rate = np.where(hits > 0, hits / np.maximum(hits + misses, 1), 0.0)
+        table.insert(COLUMNS.index("total_cycle_time") + 1, "cache_hit_rate", rate)
         return table.rename_axis("cycle")
 
     def percentiles(self) -> Percentiles:
@@ -125,8 +144,8 @@ class Telemetry:
         Columns fetches, median, longest. Symbols of one request waited equally long; a failure is a wait as well. Empty
         where no source was asked.
         """
-        waits = pd.DataFrame(self._waits, columns=["cycle", "symbol", "seconds"]).groupby("symbol")["seconds"]
-        table = waits.agg(fetches="count", median="median", longest="max")
+        rows = [(symbol, len(waits), np.median(waits), max(waits)) for symbol, waits in sorted(self._waits.items())]
+        table = pd.DataFrame(rows, columns=["symbol", "fetches", "median", "longest"]).set_index("symbol")
         return table.sort_values(["longest", "median"], ascending=False, kind="stable").head(n)
 
     def compare(self, other: Telemetry) -> TwoRuns:
@@ -147,7 +166,7 @@ class Telemetry:
         return run_times(self.frame(), self.percentiles(), self.slowest(), self.budget, two, at_least)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._columns["status"])
 
     def close(self) -> None:
         if self._db is not None:

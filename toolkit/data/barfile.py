@@ -3,7 +3,7 @@
 Layout: 8 bytes of magic, 16 of checksum, 8 of header length, then the header (JSON) and the columns, each aligned to 64
 bytes. The checksum (BLAKE2b) covers everything behind itself. It is compared at the first open of a file in a process:
 files are written once under a name of their own and never changed in place, so a later open of the same (path, inode,
-size, time of change) needs no second look.
+size, time of change) needs no second look, as long as no newer file under the same beginning (`NAME-...`) was opened.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ ALIGN = 64
 KINDS = ("<f8", "<i8", "<M8[ns]")
 
 REMEMBERED = 50_000
-# Headers of the files whose checksum this process has compared, by (path, inode, size, time of change).
-_verified: dict[tuple[str, int, int, int], dict[str, Any]] = {}
+# Headers of the files whose checksum this process has compared, with (path, inode, size, time of change): the last of those
+# that share the beginning of their names, since it supersedes the others.
+_verified: dict[tuple[str, str], tuple[tuple[str, int, int, int], dict[str, Any]]] = {}
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,15 @@ def read(path: Path | str, *, again: bool = False) -> ColumnFile:
     finally:
         os.close(descriptor)
     seen = (str(path), status.st_ino, status.st_size, status.st_mtime_ns)
-    found = None if again else _verified.get(seen)
-    if found is None:
+    folder, name = os.path.split(path)
+    place = str(folder), str(name).rpartition("-")[0] or str(name)
+    before, found = _verified.get(place, (None, {}))
+    if again or before != seen:
         _verify(path, content)
         if len(_verified) >= REMEMBERED:
             _verified.clear()
-        found = _verified[seen] = _header(path, content)
+        found = _header(path, content)
+        _verified[place] = seen, found
     base = found["base"]
     columns = {name: _view(content, base + offset, kind, shape) for name, kind, offset, shape in found["columns"]}
     return ColumnFile(columns, found["meta"], str(path))

@@ -252,6 +252,10 @@ class BarCache:
                 self._index.drop(key, error.what)
         return wrong
 
+    def leave(self) -> None:
+        """Close the index of this thread, whose connection would stay open until the garbage of the process is collected."""
+        self._index.close()
+
     def close(self) -> None:
         """Write the counts and close the index of this thread; arrays that were handed out stay valid."""
         self.flush()

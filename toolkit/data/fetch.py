@@ -25,11 +25,20 @@ def in_parallel(
     fetch: Callable[[Sequence[str]], Fetched],
     store: Callable[[Fetched], Mapping[str, Result]],
     n_jobs: int,
+    leave: Callable[[], None],
 ) -> Iterator[tuple[str, Result]]:
     """What `store` makes of each group that threads have fetched, as it arrives; a bar shows above one wave of threads.
 
-    Only the calling thread stores, so that the others need not wait for the disk or for each other.
+    Only the calling thread stores, so that the others need not wait for the disk or for each other; each calls `leave` when
+    it has fetched.
     """
+
+    def fetched(group: Sequence[str]) -> Fetched:
+        try:
+            return fetch(group)
+        finally:
+            leave()
+
     if len(groups) == 1:
         yield from store(fetch(groups[0])).items()
         return
@@ -37,8 +46,8 @@ def in_parallel(
     total = sum(map(len, groups))
     # A single wave of threads is over at once, and a bar that only sometimes shows would change a notebook's outputs.
     with tqdm(total=total, desc="fetching bars", unit="symbol", leave=False, disable=len(groups) <= n_jobs) as bar:
-        for fetched in threads(joblib.delayed(carried(fetch))(group) for group in groups):
-            answers = store(fetched)
+        for arrived in threads(joblib.delayed(carried(fetched))(group) for group in groups):
+            answers = store(arrived)
             bar.update(len(answers))
             yield from answers.items()
 

@@ -67,7 +67,7 @@ class MarketData:
         if past_budget not in ("stale", "refuse"):
             raise InvalidParameter(f"past_budget is {past_budget!r}", "pass 'stale' or 'refuse'")
         self.past_budget = past_budget
-        self._assembled: OrderedDict[tuple, Bars] = OrderedDict()
+        self._assembled: OrderedDict[tuple, tuple[tuple[str, ...], Bars]] = OrderedDict()  # the last versions of each question
         self._counts = {"hits": 0, "misses": 0, "stale": 0, "unknown": 0}
         self._before = self.source.meter.calls
         self._lock = threading.Lock()
@@ -183,7 +183,7 @@ class MarketData:
         if due:
             size = self.source.batch if isinstance(self.source, BatchSource) else 1
             groups = [due[at : at + size] for at in range(0, len(due), size)]
-            answers |= dict(in_parallel(groups, renewal.fetched, renewal.renewed, self.n_jobs))
+            answers |= dict(in_parallel(groups, renewal.fetched, renewal.renewed, self.n_jobs, self.cache.leave))
         served = {symbol: answer for symbol, answer in answers.items() if isinstance(answer, Served)}
         failed = {symbol: answer for symbol, answer in answers.items() if isinstance(answer, ToolkitError)}
         self._report(failed, len(symbols))
@@ -204,18 +204,19 @@ class MarketData:
     # -------------------------------------------------------------------------------------------------------- together
     def _assemble(self, served: dict[str, Served], stored: str, interval: str, first: pd.Timestamp | None) -> Bars:
         versions = tuple(each.version for each in served.values())
-        key = (self._store.beginning, tuple(served), versions, interval, first)
+        key = (self._store.beginning, tuple(served), interval, first)
         with self._lock:
-            found = self._assembled.get(key)
-            if found is not None:
+            known, bars = self._assembled.get(key, (None, None))
+            if bars is not None and known == versions:
                 self._assembled.move_to_end(key)
-                return found
+                return bars
         if interval == stored and first is None:
             bars = self._panel(served, stored, versions)
         else:
             bars = self._shaped(self._assemble(served, stored, stored, None), interval, first)
         with self._lock:
-            self._assembled[key] = bars
+            self._assembled[key] = versions, bars
+            self._assembled.move_to_end(key)
             while len(self._assembled) > self.max_size:
                 self._assembled.popitem(last=False)
         return bars
