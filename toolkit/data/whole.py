@@ -29,6 +29,20 @@ class Whole:
         self._name, self._labels = name, nanoseconds(index)
         self._traded, self._scale, self._actions = traded, scale, actions
         self._interval, self._calendar, self._delay = interval, calendar, delay
+        self._digests = [hashlib.blake2b(name.encode(), digest_size=16).digest()]  # of the first bars, as far as known
+
+    def follow(self, earlier: Whole) -> None:
+        """Takes over the digests of the leading bars that `earlier` holds bit for bit: one more bar then costs one digest."""
+        if "chain" not in vars(earlier) or earlier._name != self._name:
+            return
+        n = min(len(self._labels), len(earlier._labels))
+        same = self._labels[:n] == earlier._labels[:n]
+        for ours, theirs in (self._traded, earlier._traded), (self._scale, earlier._scale):
+            same &= (ours[:, :, :n].view("i8") == theirs[:, :, :n].view("i8")).all(axis=(0, 1))
+        n = n if same.all() else int(same.argmin())
+        ours, theirs = (actions[actions["bar"] < n] for actions in (self._actions, earlier._actions))
+        if np.array_equal(ours, theirs):
+            self._digests = earlier.chain[: n + 1]
 
     @cached_property
     def adjusted(self) -> np.ndarray:
@@ -49,18 +63,18 @@ class Whole:
     @cached_property
     def chain(self) -> list[bytes]:
         """n_bars + 1 digests: of the name alone, then after each bar over the one before and all that the bar holds."""
-        digests = [hashlib.blake2b(self._name.encode(), digest_size=16).digest()]
-        n = len(self._labels)
-        k = self._traded.shape[1]
-        rows = np.concatenate([self._traded.reshape(5 * k, n), self._scale.reshape(2 * k, n)]).T.copy()
+        digests, n, k = self._digests, len(self._labels), self._traded.shape[1]
+        start = len(digests) - 1
+        panels = self._traded[:, :, start:].reshape(5 * k, -1), self._scale[:, :, start:].reshape(2 * k, -1)
+        rows = np.concatenate(panels).T.copy()
         rows[np.isnan(rows)] = np.nan  # one NaN for all
         acting: dict[int, list[bytes]] = {}
         for bar, symbol, split, dividend in self._actions.tolist():
             acting.setdefault(bar, []).append(repr((symbol, split, dividend)).encode())
-        for bar in range(n):
+        for bar in range(start, n):
             digest = hashlib.blake2b(digests[-1], digest_size=16)
             digest.update(self._labels[bar].tobytes())
-            digest.update(rows[bar])
+            digest.update(rows[bar - start])
             for action in acting.get(bar, ()):
                 digest.update(action)
             digests.append(digest.digest())

@@ -204,7 +204,7 @@ class Ledger:
 
     def open_cycles(self) -> list[str]:
         """Keys of cycles that were planned and not finished, oldest first."""
-        return [key for (key,) in self._db.execute("SELECT key FROM cycles WHERE status <> 'done' ORDER BY rowid")]
+        return [key for (key,) in self._db.execute("SELECT key FROM cycles WHERE status <> 'done' ORDER BY +rowid")]
 
     def settle(self, session: pd.Timestamp, events: Iterable[Event], positions: Iterable[Position],
                orders: Iterable[Outcome]) -> None:  # fmt: skip

@@ -50,6 +50,8 @@ def take_over(path: Path, account: str, mode: str, start: int, at: str) -> tuple
         if found != (account, mode, schema.VERSION):
             theirs, ours = (f"account {n!r}, mode {m!r}, version {v}" for n, m, v in (found, (account, mode, schema.VERSION)))
             raise LedgerMismatch(f"{path} is of {theirs}, asked for {ours}", "name the matching account, or another folder")
+        for statement in schema.INDEXES:
+            db.execute(statement)
         db.execute("UPDATE account SET epoch = epoch + 1")
         (epoch,) = db.execute("SELECT epoch FROM account").fetchone()
         db.execute("COMMIT")
