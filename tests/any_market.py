@@ -138,4 +138,8 @@ rules_of_all_kinds = st.builds(
     max_position=some(INF, 0.2, 0.7),
     max_gross=some(INF, 0.8, 1.5),
     min_cash=some(0.0, 0.02, 0.3, -INF),
+    max_net=some(INF, 0.0, 0.3, 1.2),
+    max_turnover=some(INF, 0.1, 0.6),
+    daily_loss=some(INF, 0.0, 0.01, 0.05),
+    max_drawdown=some(INF, 0.02, 0.2),
 )

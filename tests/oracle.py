@@ -87,7 +87,7 @@ class Case:
 
 def breaches(ledger: Ledger, limits: Limits, operations: Operations, costs: Costs) -> list[str]:
     """What is over a limit, as sentences that begin with its code; empty if the gate kept its word."""
-    said = list(_of_the_ledger(ledger, operations))
+    said = list(_of_the_ledger(ledger, limits, operations))
     for key, packed in ledger.rows("SELECT key, situation FROM cycles ORDER BY rowid"):
         situation = situation_of(packed)
         if situation is None:
@@ -145,10 +145,10 @@ def _of_an_order(case: Case, o: Sent, limits: Limits, operations: Operations) ->
     fresh = [a == 0 for a in case.ages.values()]
     if fresh and over(operations.fresh_share, sum(fresh) / len(fresh)):
         yield "UNIVERSE_PARTIAL", f"{sum(fresh)} of {len(fresh)}"
-    if over(known["peak"] / MICRO - equity, operations.max_drawdown * known["peak"] / MICRO + CENT) and known["peak"]:
+    if over(known["peak"] / MICRO - equity, limits.max_drawdown * known["peak"] / MICRO + CENT) and known["peak"]:
         yield "MAX_DRAWDOWN", f"${equity:,.2f} of ${known['peak'] / MICRO:,.2f}"
     day = known["day_equity"] / MICRO
-    if day and over(day - equity, operations.daily_loss * day + CENT):
+    if day and over(day - equity, limits.daily_loss * day + CENT):
         yield "DAILY_LOSS", f"${equity:,.2f} of ${day:,.2f}"
 
 
@@ -207,7 +207,8 @@ def _of_a_cycle(case: Case, limits: Limits, operations: Operations, costs: Costs
     gross, net, equity = sum(map(abs, values.values())), sum(values.values()), case.equity
     if over(gross, limits.max_gross * equity + CENT):
         yield "MAX_GROSS", f"${gross:,.2f} of ${equity:,.2f}"
-    if over(abs(net), operations.max_net * equity + CENT):
+    onward = [o for o, _ in opened if (o.side == "sell") != (net > 0)]  # away from the middle, all of them
+    if onward and over(abs(net), limits.max_net * equity + CENT):
         yield "MAX_NET", f"${net:,.2f} of ${equity:,.2f}"
     extra = sum(_extra(o, n, limits, costs) for o, n in opened)
     left = limits.leverage * equity - gross - extra
@@ -226,7 +227,7 @@ def _extra(o: Sent, opening: int, limits: Limits, costs: Costs) -> float:
     return n * (paid - o.reference) + limits.leverage * fee
 
 
-def _of_the_ledger(ledger: Ledger, operations: Operations) -> Iterator[str]:
+def _of_the_ledger(ledger: Ledger, limits: Limits, operations: Operations) -> Iterator[str]:
     """Verdicts, counts and turnover of a session, and the standing at each instant at which an order was sent."""
     verdicts = dict(ledger.rows("SELECT id, code FROM verdicts WHERE stage = 'plan'"))
     denied = dict(ledger.rows("SELECT id, min(at) FROM verdicts WHERE stage = 'send' GROUP BY id"))
@@ -257,12 +258,12 @@ def _of_the_ledger(ledger: Ledger, operations: Operations) -> Iterator[str]:
         seen.add(o.id)
         orders[session] += 1
         by_symbol[session, o.symbol] += 1
-        turnover[session] += o.dollars
+        turnover[session] += opening * o.reference / MICRO
         if over(orders[session], operations.orders_day):
             yield f"MAX_ORDERS_DAY {o.id} is order {orders[session]} of {session}"
         if over(by_symbol[session, o.symbol], operations.orders_symbol_day):
             yield f"MAX_ORDERS_SYMBOL_DAY {o.id} is order {by_symbol[session, o.symbol]} in {o.symbol} of {session}"
-        if case and opening and over(turnover[session], operations.turnover_day * case.equity + CENT):
+        if case and opening and over(turnover[session], limits.max_turnover * case.equity + CENT):
             yield f"MAX_TURNOVER_DAY {o.id}: ${turnover[session]:,.2f} of ${case.equity:,.2f} on {session}"
 
 

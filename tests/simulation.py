@@ -50,9 +50,11 @@ from toolkit.kernels.account import UNIT
 
 CASH = 100_000.0
 SYMBOLS = "A", "B", "C", "D"
-LONG = Limits(30_000.0, 0.25, 0.30, 0.9, 0.05, max_stale_sessions=1)
-SHORT = Limits(30_000.0, 0.25, 0.30, 1.2, 0.05, leverage=1.5, allow_short=True, max_stale_sessions=1)
-OPERATIONS = Operations(20_000.0, 0.5, 0.20, 0.40, 0.05, 3, 3, 1, 0.6, 0.10, 0.30, 0.5, 10.0, 30.0, 0.98, 5)
+LONG = Limits(
+    30_000.0, 0.25, 0.30, 0.9, 0.05, max_stale_sessions=1, max_net=0.5, max_turnover=0.6, daily_loss=0.10, max_drawdown=0.30,
+)  # fmt: skip
+SHORT = replace(LONG, max_gross=1.2, leverage=1.5, allow_short=True)
+OPERATIONS = Operations(20_000.0, 0.20, 0.40, 0.05, 3, 3, 1, 0.5, 10.0, 30.0, 0.98, 5)
 COSTS = Costs()
 LOOKS = 8  # instants of an evening, 11 seconds apart
 SENT_TWICE = """SELECT c.session, i.symbol, count(*) FROM intents i JOIN cycles c ON c.key = i.cycle

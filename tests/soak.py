@@ -99,7 +99,7 @@ def soak(cycles: int, seed: int, folder: Path, progress: bool = False) -> Soaked
     source = Flaky(clock, seed)
     config = checked_config({
         "symbols": SYMBOLS, "mode": "paper", "account": "soak", "allow_uncertified": True, "state": str(folder / "state"),
-        "cache": {"directory": str(folder / "cache")}, "operations": {"max_drawdown": 0.99, "daily_loss": 0.99},
+        "cache": {"directory": str(folder / "cache")}, "risk": {"max_drawdown": 0.99, "daily_loss": 0.99},
         "strategy": {"name": "trend_and_rsi"}, "anchor": dt.date(2000, 12, 29),
     })  # fmt: skip
     marks: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])

@@ -12,7 +12,7 @@ from conftest import random_bars
 from toolkit.errors import InvalidParameter
 from toolkit.execution.brokers.values import Asset
 from toolkit.execution.checks import LIVE, PAPER, Operations
-from toolkit.execution.costs import Costs, Limits, rules
+from toolkit.execution.costs import CAREFUL, CAREFUL_LIVE, Costs, Limits, rules
 from toolkit.execution.gate import CURES, Gate
 from toolkit.execution.orders import Account, Order, Position
 from toolkit.execution.situation import Quotes, Situation, Today, quotes, recorded, remembered
@@ -26,9 +26,12 @@ BUY = Order("tk1-b", "k", "IBM", "buy", 10 * UNIT, 100.0, 10 * UNIT)
 SELL = Order("tk1-s", "k", "IBM", "sell", 10 * UNIT, 100.0, 10 * UNIT)
 OTHER = Order("tk1-o", "j", "IBM", "buy", 5 * UNIT, 100.0, 5 * UNIT)
 FREE = Limits(allow_short=True, leverage=2.0, max_stale_sessions=1)
+BOUND = replace(FREE, max_net=1.0, max_turnover=2.0, daily_loss=0.05, max_drawdown=0.20)
 
 
-def verdict(order, situation, operations=PAPER, limits=FREE):
+def verdict(order, situation, bounds=PAPER):
+    """Under operational limits, or those of paper and economic ones."""
+    operations, limits = (bounds, FREE) if isinstance(bounds, Operations) else (PAPER, bounds)
     return Gate(limits, rules(Costs(), limits), operations).review([order], situation)[0]
 
 
@@ -66,12 +69,12 @@ CASES = {
     "MAX_ORDERS_DAY": (BUY, after(today=Today(500)), PAPER, "order 501 vs limit 500"),
     "MAX_ORDERS_SYMBOL_DAY": (BUY, after(today=Today(by_symbol={"IBM": 20})), PAPER, "order 21 vs limit 20"),
     "ORDER_RATE": (BUY, after(pause=10.5), PAPER, "10.5 s to wait"),
-    "DAILY_LOSS": (BUY, after(account=replace(ACCOUNT, cash=89_900 * UNIT), peak=0), PAPER, "5.10% since the session before"),
-    "MAX_DRAWDOWN": (BUY, after(peak=126_000 * UNIT), PAPER, "20.63% below the highest equity vs limit 20.00%"),
+    "DAILY_LOSS": (BUY, after(account=replace(ACCOUNT, cash=89_900 * UNIT), peak=0), BOUND, "5.10% since the session before"),
+    "MAX_DRAWDOWN": (BUY, after(peak=126_000 * UNIT), BOUND, "20.63% below the highest equity vs limit 20.00%"),
     "STALE_DATA": (BUY, quoted(ages={"IBM": 2}), replace(PAPER, fresh_share=0.0), "last bar 2 sessions ago vs limit 1"),
     "UNIVERSE_PARTIAL": (BUY, quoted(ages={"IBM": 0, "MSFT": 1}), PAPER, "50% fresh vs limit 90%"),
-    "MAX_TURNOVER_DAY": (BUY, after(today=Today(turnover=199_500.0)), PAPER, "200.50% vs limit 200.00%"),
-    "MAX_NET": (BUY, CALM, replace(PAPER, max_net=0.05), "6.00% vs limit 5.00%"),
+    "MAX_TURNOVER_DAY": (BUY, after(today=Today(turnover=199_500.0 * UNIT)), BOUND, "200.50% vs limit 200.00%"),
+    "MAX_NET": (BUY, CALM, replace(BOUND, max_net=0.05), "6.00% vs limit 5.00%"),
     "BUYING_POWER": (BUY, after(buying_power=1_000.0), PAPER, "$1,000.00 vs limit $980.00"),
     "NOT_FINITE": (replace(BUY, reference=math.nan), CALM, PAPER, "10 at nan"),
 }  # fmt: skip
@@ -79,8 +82,8 @@ CASES = {
 
 @pytest.mark.parametrize("code", CASES)
 def test_each_code_denies_in_one_sentence_with_measured_limit_and_cure(code):
-    order, situation, operations, said = CASES[code]
-    found = verdict(order, situation, operations)
+    order, situation, bounds, said = CASES[code]
+    found = verdict(order, situation, bounds)
     side = f"{order.side} {order.qty / UNIT:,.10g}"
     assert str(found).startswith(f"RISK_DENIED[{code}] IBM {side}: measured ")
     assert said in str(found) and str(found).endswith(f"; {CURES[code]}")
@@ -101,8 +104,8 @@ CLOSING = ["REDUCE_ONLY", "BAR_JUMP", "ADV_SHARE", "DAILY_LOSS", "MAX_DRAWDOWN",
 
 @pytest.mark.parametrize("code", CLOSING)
 def test_what_only_closes_passes_the_limits_that_are_there_to_keep_risk_small(code):
-    _, situation, operations, _ = CASES[code]
-    assert verdict(SELL, situation, operations).passed
+    _, situation, bounds, _ = CASES[code]
+    assert verdict(SELL, situation, bounds).passed
 
 
 NUMBERS = {"skew": "CLOCK_SKEW", "pause": "ORDER_RATE", "peak": "MAX_DRAWDOWN", "day_equity": "DAILY_LOSS"}
@@ -110,7 +113,7 @@ NUMBERS = {"skew": "CLOCK_SKEW", "pause": "ORDER_RATE", "peak": "MAX_DRAWDOWN", 
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_situation_that_is_nan_is_denied(name):
-    assert verdict(BUY, after(**{name: math.nan})).code == NUMBERS[name]
+    assert verdict(BUY, after(**{name: math.nan}), BOUND).code == NUMBERS[name]
 
 
 @pytest.mark.parametrize(
@@ -120,13 +123,13 @@ def test_a_situation_that_is_nan_is_denied(name):
         (quoted(volumes={"IBM": math.nan}), "ADV_SHARE"),
         (quoted(volumes={}), "ADV_SHARE"),
         (quoted(ages={}), "STALE_DATA"),
-        (after(today=Today(turnover=math.nan)), "MAX_TURNOVER_DAY"),
         (after(buying_power=math.nan), "BUYING_POWER"),
     ],
 )
 def test_what_is_not_known_is_denied(situation, code):
     assert verdict(BUY, situation, replace(PAPER, fresh_share=0.0)).code == code
     assert verdict(replace(BUY, kind="limit", level=math.nan), CALM).code == "PRICE_COLLAR"
+    assert verdict(BUY, after(today=Today(turnover=math.nan)), BOUND).code == "MAX_TURNOVER_DAY"
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Operations)])
@@ -138,17 +141,18 @@ def test_a_limit_that_is_negative_or_nan_is_refused(name):
 
 def test_a_limit_in_percent_is_taken_for_a_mistake():
     with pytest.raises(InvalidParameter, match=r"a fraction is meant: 0.05"):
-        Operations(daily_loss=5.0)
+        Limits(daily_loss=5.0)
 
 
 def test_live_is_tighter_than_paper_in_every_limit():
-    for f in fields(Operations):
-        live, paper = getattr(LIVE, f.name), getattr(PAPER, f.name)
-        assert live <= paper, f.name
+    for tight, loose in (LIVE, PAPER), (CAREFUL_LIVE, CAREFUL):
+        for f in fields(tight):
+            assert getattr(tight, f.name) <= getattr(loose, f.name), f.name
 
 
 def test_orders_of_one_plan_are_counted_together():
-    gate = Gate(FREE, rules(Costs(), FREE), replace(PAPER, orders_cycle=2, turnover_day=0.025))
+    bound = replace(FREE, max_turnover=0.025)
+    gate = Gate(bound, rules(Costs(), bound), replace(PAPER, orders_cycle=2))
     many = [replace(BUY, id=f"tk1-{s}", symbol=s) for s in ("IBM", "MSFT", "A", "B")]
     seen = after(quotes=Quotes(dict.fromkeys(["IBM", "MSFT", "A", "B"], 0), {}, dict.fromkeys(["IBM", "MSFT", "A", "B"], 1e6)))
     assert [v.code for v in gate.review(many, seen)] == ["", "", "MAX_ORDERS_CYCLE", "MAX_ORDERS_CYCLE"]
@@ -159,8 +163,8 @@ def test_orders_of_one_plan_are_counted_together():
 def test_an_order_in_doubt_takes_the_room_of_what_it_opens_and_makes_none():
     opens, closes = replace(OTHER, symbol="A"), replace(OTHER, side="sell", qty=50 * UNIT)
     shorts = replace(opens, side="sell")
-    gross, net = (replace(FREE, max_gross=0.055), PAPER), (FREE, replace(PAPER, max_net=0.055))
-    for doubt, most, (limits, operations) in (
+    gross, net = replace(FREE, max_gross=0.055), replace(FREE, max_net=0.055)
+    for doubt, most, limits in (
         (opens, 0, gross),
         (closes, 5, gross),
         (shorts, 0, gross),
@@ -171,9 +175,9 @@ def test_an_order_in_doubt_takes_the_room_of_what_it_opens_and_makes_none():
         seen, codes = after(today=Today(unsure=(doubt,))), []
         for qty in (1, 5, 6):
             order = replace(BUY, symbol="MSFT", qty=qty * UNIT, wanted=qty * UNIT)
-            codes.append(verdict(order, seen, operations, limits).code)
+            codes.append(verdict(order, seen, limits).code)
         assert [qty for qty, code in zip((1, 5, 6), codes, strict=True) if not code] == [q for q in (1, 5, 6) if q <= most]
-        assert set(codes) - {""} == {"MAX_GROSS" if operations is PAPER else "MAX_NET"}
+        assert set(codes) - {""} == {"MAX_GROSS" if limits is gross else "MAX_NET"}
 
 
 def test_quotes_are_those_of_a_look_at_each_symbol_by_itself():

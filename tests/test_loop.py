@@ -188,7 +188,7 @@ def test_a_kill_file_that_appears_while_orders_go_out_lets_none_follow(started):
 
 def test_a_fall_from_the_highest_equity_halts_and_lifting_it_begins_anew(started):
     told = []
-    engine = started(on_halt=told.append, operations={"max_drawdown": 0.2})
+    engine = started(on_halt=told.append, risk={"max_drawdown": 0.2})
     with engine.ledger.transaction() as db:
         db.execute("UPDATE account SET peak = ?", (int(130_000e6),))
     engine.run_cycle()

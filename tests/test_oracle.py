@@ -20,8 +20,10 @@ from toolkit.execution.costs import Costs, Limits, Policy, rules
 from toolkit.execution.gate import CURES, Gate
 from toolkit.execution.ledger import Ledger
 
-LIMITS = Limits(40_000.0, 0.40, 0.40, 0.9, 0.05, max_stale_sessions=1)
-OPERATIONS = Operations(50_000.0, 0.9, 0.05, 0.40, 0.05, 4, 4, 1, 0.9, 0.05, 0.20, 0.9, 10.0, 30.0, 0.98, 5)
+LIMITS = Limits(
+    40_000.0, 0.40, 0.40, 0.9, 0.05, max_stale_sessions=1, max_net=0.9, max_turnover=0.9, daily_loss=0.05, max_drawdown=0.20,
+)  # fmt: skip
+OPERATIONS = Operations(50_000.0, 0.05, 0.40, 0.05, 4, 4, 1, 0.9, 10.0, 30.0, 0.98, 5)
 COSTS = Costs()
 FIRST, SECOND = "k30", "k31"
 

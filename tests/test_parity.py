@@ -48,7 +48,8 @@ LIMITS = st.builds(
     max_position=st.sampled_from([NONE, 0.4]), max_gross=st.sampled_from([NONE, 1.2]),
     min_cash=st.sampled_from([-NONE, 0.0, 0.05]),
     volume_share=st.sampled_from([NONE, 0.1]), leverage=st.sampled_from([1.0, 2.0]), allow_short=st.booleans(),
-    max_stale_sessions=st.just(10**6),
+    max_stale_sessions=st.just(10**6), max_net=st.sampled_from([NONE, 0.2, 0.6]), max_turnover=st.sampled_from([NONE, 0.25]),
+    daily_loss=st.sampled_from([NONE, 0.0, 0.01]), max_drawdown=st.sampled_from([NONE, 0.03, 0.3]),
 )  # fmt: skip
 POLICIES = st.builds(
     Policy, whole_shares=st.booleans(), band=st.sampled_from([NONE, 0.0, 0.03]),

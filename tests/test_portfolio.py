@@ -121,6 +121,8 @@ def test_a_split_rescales_an_order_that_waits():
         (dict(max_position=0.15), 150, step.MAX_POSITION),
         (dict(max_gross=0.3), 300, step.MAX_GROSS),
         (dict(min_cash=0.6), 400, step.MIN_CASH),
+        (dict(max_net=0.25), 250, step.MAX_NET),
+        (dict(max_turnover=0.35), 350, step.MAX_TURNOVER_DAY),
         (dict(max_order=50.0, lot=10 * UNIT), 0, step.MAX_ORDER_NOTIONAL),
     ],
 )
@@ -135,6 +137,53 @@ def test_gross_exposure_counts_what_was_planned_before_in_the_same_bar():
     rules = step.Rules(max_gross=0.7, lot=UNIT)
     book, records, _ = run([[10, 10], [10, 10]], [[10, 10], [10, 10]], [[1, 1], [1, 1]], [[0.5] * 2] * 2, rules)
     assert (book.positions["qty"] // UNIT).tolist() == [500, 200]
+
+
+def test_net_exposure_is_a_band_of_two_sides():
+    """3 symbols at $10, equity $10,000: 40% long, then a short of the same size, a larger one, and another long."""
+    scores, weights = [[1] * 3, [0, -1, -1], [0, -0.5, 1]], [[0.4] * 3, [0, -0.8, -0.8], [0, -0.5, 0.5]]
+    rules = step.Rules(short=True, leverage=4.0, max_net=0.6, min_cash=-np.inf, lot=UNIT)
+    book, _, _ = run([[10] * 3] * 3, [[10] * 3] * 3, scores, weights, rules)
+    placed = book.placed[: book.account[0]["placed"]]
+    assert [(w["bar"], w["symbol"], w["qty"] // UNIT, w["limit"]) for w in placed] == [
+        (0, 0, 400, step.WITHIN),
+        (1, 1, -800, step.WITHIN),  # net 40% short
+        (1, 2, -200, step.MAX_NET),  # 500 asked for, 60% short is the band
+        (2, 2, 700, step.WITHIN),  # 200 of them close: what would be 60% short is 10% long
+    ]
+
+
+def test_what_closes_counts_for_no_turnover():
+    scores, weights = [[1, 0], [0, 1], [0, 0.5]], [[0.5, 0], [0, 0.5], [0, 0.4]]
+    book, _, _ = run([[10] * 2] * 3, [[10] * 2] * 3, scores, weights, step.Rules(max_turnover=0.7, lot=UNIT))
+    placed = book.placed[: book.account[0]["placed"]]
+    assert [(w["bar"], w["symbol"], w["qty"] // UNIT, w["limit"]) for w in placed] == [
+        (0, 0, 500, step.WITHIN), (1, 0, -500, step.WITHIN), (1, 1, 500, step.WITHIN), (1, 2, 200, step.MAX_TURNOVER_DAY),
+    ]  # fmt: skip
+
+
+LOST = [10, 10, 9.0, 9.0, 8.6, 8.6]  # half of it held from bar 1 on: equity falls by 5%, by nothing, by 2.1%
+
+
+@pytest.mark.parametrize(
+    "limit, reasons",
+    [
+        (dict(daily_loss=0.05), [step.WITHIN] * 4),
+        (dict(daily_loss=0.0499), [step.DAILY_LOSS, step.WITHIN, step.WITHIN, step.WITHIN]),
+        (dict(daily_loss=0.02), [step.DAILY_LOSS, step.WITHIN, step.DAILY_LOSS, step.WITHIN]),
+        (dict(max_drawdown=0.06), [step.WITHIN, step.WITHIN, step.MAX_DRAWDOWN, step.MAX_DRAWDOWN]),
+        (dict(max_drawdown=0.0499, daily_loss=0.02), [step.MAX_DRAWDOWN] * 4),
+    ],
+    ids=str,
+)
+def test_after_a_loss_nothing_is_opened_and_everything_may_be_closed(limit, reasons):
+    scores = [[1] * 6, [0, 0, 0.1, 0.2, 0.3, 0.4]]
+    weights = [[0.5] * 6, [0, 0, 0.01, 0.02, 0.03, 0.04]]
+    book, _, _ = run([[10, *LOST[:-1]], [10] * 6], [LOST, [10] * 6], scores, weights, step.Rules(**limit))
+    assert book.placed[1 : book.account[0]["placed"]]["limit"].tolist() == reasons
+    scores[0][2:] = weights[0][2:] = [0] * 4
+    book, records, _ = run([[10, *LOST[:-1]], [10] * 6], [LOST, [10] * 6], scores, weights, step.Rules(**limit))
+    assert records[records["symbol"] == 0]["qty"].sum() == 0 and book.placed[1]["limit"] == step.WITHIN
 
 
 def test_a_negative_weight_sells_to_zero_with_a_reason():
@@ -158,12 +207,19 @@ def test_an_opinion_of_nan_leaves_the_position_alone():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, -1.0])
 def test_what_cannot_be_compared_is_not_bought(bad):
-    args = dict(wanted=10, held=0, side=1, price=10.0, gross=0.0, room=1e9, equity=1e9)
+    args = dict(wanted=10, held=0, side=1, price=10.0, gross=0.0, net=0.0, room=1e9, turnover=0.0, equity=1e9, before=1e9,
+                highest=1e9)  # fmt: skip
     for name in ("price", "equity"):
         values = {**args, name: bad}
         assert step.allowed(*values.values(), step.Rules()) == (0, step.NOT_FINITE)
-    for name in ("gross", "room"):
-        assert step.allowed(*{**args, name: np.nan}.values(), step.Rules(max_gross=1.0, min_cash=0.02))[0] == 0
+    limits = dict(
+        gross=dict(max_gross=1.0), net=dict(max_net=1.0), room=dict(min_cash=0.02), turnover=dict(max_turnover=1.0),
+        before=dict(daily_loss=0.5), highest=dict(max_drawdown=0.5),
+    )  # fmt: skip
+    for name, limit in limits.items():
+        assert step.allowed(*args.values(), step.Rules(**limit)) == (10, step.WITHIN)
+        assert step.allowed(*{**args, name: np.nan}.values(), step.Rules(**limit))[0] == 0
+        assert step.allowed(*args.values(), step.Rules(**dict.fromkeys(limit, np.nan)))[0] == 0
 
 
 def test_each_entry_is_compiled_once_and_never_allocates():

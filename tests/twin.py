@@ -95,12 +95,15 @@ class Twin:
     records: list[Record] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
     orders: int = 0
-    equity: int = 0
+    equity: int = field(init=False)
+    before: int = field(init=False)  # equity of the last close
+    highest: int = field(init=False)  # of all closes, and the money at the start
 
     def __post_init__(self) -> None:
         n_symbols = len(self.market.open)
         self.held = {n: Holding() for n in range(n_symbols)}
         self.waiting: dict[tuple[int, int], Order] = {}  # by symbol and slot
+        self.equity = self.before = self.highest = self.cash
         self.open, self.high, self.low, self.close, self.volume = (row.tolist() for row in self.market)
 
     # -------------------------------------------------------------------------------------------------- the books
@@ -177,7 +180,8 @@ class Twin:
                 h.mark = self.close[n][t]
             h.value = money(h.qty * h.mark) if h.qty else 0
             h.taken, h.inside = 0, False
-        self.equity = self.cash + self.long - self.short
+        self.before, self.equity = self.equity, self.cash + self.long - self.short
+        self.highest = max(self.highest, self.equity)
         self.decide(t, scores, weights)
 
     def accrue(self, t: int) -> None:
@@ -325,8 +329,10 @@ class Twin:
     def decide(self, t: int, scores: list[float], weights: list[float]) -> None:
         """Differences to the targets of this close; what closes is never limited and makes room first."""
         r = self.rules
-        bounded = min(r.max_order, r.max_order_share, r.max_position, r.max_gross, -r.min_cash) < INF
-        gross, room, asked = float(self.long + self.short), self.room(), []
+        sizes = r.max_order, r.max_order_share, r.max_position, r.max_gross, -r.min_cash, r.max_net, r.max_turnover
+        bounded = min(*sizes, r.daily_loss, r.max_drawdown) < INF
+        gross, net, room, asked = float(self.long + self.short), float(self.long - self.short), self.room(), []
+        opened = 0.0
         for n, h in self.held.items():
             weight = weights[n] * r.size
             if self.asks(h, scores[n], weight):
@@ -340,18 +346,19 @@ class Twin:
                         self.end(t, n, 0, codes.REPLACED)
                     asked.append((n, wanted))
                 gross, room = gross - closing * h.mark, room + closing * h.mark
+                net += (closing if wanted > 0 else -closing) * h.mark
             elif bounded and (n, 0) in self.waiting:  # what waits keeps its place
                 rest = self.waiting[n, 0].rest
                 closing = self.closing_part(rest, n)
                 taken = (abs(rest) - 2 * closing) * h.mark
-                gross, room = gross + taken, room - taken
+                gross, net, room = gross + taken, net + rest * h.mark, room - taken
         for n, wanted in asked:
             h, side, closing = self.held[n], 1 if wanted > 0 else -1, self.closing_part(wanted, n)
-            size, limit = self.carried(n, abs(wanted) - closing, side, gross, room)
+            size, limit = self.carried(n, abs(wanted) - closing, side, gross, net, room, opened)
             self.place(t, n, side * (closing + size), wanted, limit)
             if size > 0:
                 paid = max(self.paid(h.mark, side, 0.0), h.mark)
-                gross += size * h.mark
+                gross, net, opened = gross + size * h.mark, net + side * size * h.mark, opened + size * h.mark
                 room = room - size * paid - r.leverage * self.commission(size, paid)
 
     def asks(self, h: Holding, score: float, weight: float) -> bool:
@@ -366,11 +373,16 @@ class Twin:
             return -h.qty, codes.SHORT_NOT_ALLOWED
         return whole_lots(target, self.rules.lot) - h.qty, codes.WITHIN
 
-    def carried(self, n: int, wanted: int, side: int, gross: float, room: float) -> tuple[int, int]:
+    def carried(self, n: int, wanted: int, side: int, gross: float, net: float, room: float, opened: float
+                ) -> tuple[int, int]:  # fmt: skip
         """How many micro-shares the economic limits let open, and the last limit that cut."""
         r, h = self.rules, self.held[n]
         if side < 0 and not r.short:
             return 0, codes.SHORT_NOT_ALLOWED
+        if self.highest - self.equity > r.max_drawdown * self.highest:
+            return 0, codes.MAX_DRAWDOWN
+        if r.daily_loss < INF and self.before - self.equity > r.daily_loss * self.before:
+            return 0, codes.DAILY_LOSS
         stays = abs(h.qty) if side * h.qty > 0 else 0
         payable = INF
         if r.min_cash > -INF:
@@ -381,6 +393,8 @@ class Twin:
             (codes.MAX_POSITION, r.max_position * self.equity / h.mark - stays),
             (codes.MAX_GROSS, (r.max_gross * self.equity - gross) / h.mark),
             (codes.MIN_CASH, payable),
+            (codes.MAX_NET, (r.max_net * self.equity - side * net) / h.mark),
+            (codes.MAX_TURNOVER_DAY, (r.max_turnover * self.equity - opened) / h.mark),
         ):
             if not size <= most:
                 size, limit = whole_lots(max(most, 0.0), r.lot), code

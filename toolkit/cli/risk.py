@@ -82,9 +82,8 @@ def report_of(config: Config, path: Path, benchmark: str | None, window: int) ->
 
 def limits_of(config: Config) -> list[Limit]:
     """Limits of the config that measure the whole account; those that are infinite are none."""
-    (_, economic, _, _), operations = config.economics(), config.operational()
+    _, limits, _, _ = config.economics()
     most = {
-        "leverage": economic.max_gross, "largest": economic.max_position, "net": operations.max_net,
-        "drawdown": operations.max_drawdown,
+        "leverage": limits.max_gross, "largest": limits.max_position, "net": limits.max_net, "drawdown": limits.max_drawdown,
     }  # fmt: skip
     return [Limit(measure, value) for measure, value in most.items() if value < math.inf]

@@ -16,7 +16,7 @@ from toolkit.data.sources.named import checked_source
 from toolkit.data.symbols import checked_symbols
 from toolkit.errors import ConfigError
 from toolkit.execution.checks import LIVE, PAPER, Operations
-from toolkit.execution.costs import CAREFUL, Costs, Exits, Limits, Policy
+from toolkit.execution.costs import CAREFUL, CAREFUL_LIVE, Costs, Exits, Limits, Policy
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
@@ -32,21 +32,24 @@ def _cash(fraction: float) -> float:
     return fraction
 
 
-def _model(owner: type, given: Any) -> Any:
-    """The fields of a dataclass as a section of the file, with the defaults of `given`."""
+def _model(owner: type, given: Any, *by_mode: str) -> Any:
+    """The fields of a dataclass as a section of the file, with the defaults of `given`; None is that of the mode."""
     kinds = {bool: bool, int: int}
     special = {"min_cash": Annotated[float, AfterValidator(_cash)]}
-    annotated = {
+    annotated: dict[str, Any] = {
         f.name: (special.get(f.name) or kinds.get(type(f.default), NotNegative), getattr(given, f.name)) for f in fields(owner)
     }
-    return create_model(owner.__name__, __config__=STRICT, **annotated)  # type: ignore[call-overload]
+    annotated |= {name: (annotated[name][0] | None, None) for name in by_mode}
+    return create_model(owner.__name__, __config__=STRICT, **annotated)
 
 
-CostsSection, LimitsSection, ExitsSection = _model(Costs, Costs()), _model(Limits, CAREFUL), _model(Exits, Exits())
-# Keys that are left out are those of the mode: checks.PAPER, or checks.LIVE for real money.
-OperationsSection = create_model(
-    "Operations", __config__=STRICT, **{f.name: (NotNegative | None, None) for f in fields(Operations)}
-)  # type: ignore[call-overload]
+# Keys that are left out and stand for another value with real money than without it: those of CAREFUL and PAPER, or of
+# CAREFUL_LIVE and LIVE.
+TIGHTER = [f.name for f in fields(Limits) if getattr(CAREFUL_LIVE, f.name) != getattr(CAREFUL, f.name)]
+CostsSection, ExitsSection = _model(Costs, Costs()), _model(Exits, Exits())
+LimitsSection = _model(Limits, CAREFUL, *TIGHTER)
+OperationsSection = _model(Operations, PAPER, *(f.name for f in fields(Operations)))
+MOVED = {"max_net": "max_net", "turnover_day": "max_turnover", "daily_loss": "daily_loss", "max_drawdown": "max_drawdown"}
 
 
 class OnceEach(yaml.SafeLoader):
@@ -133,14 +136,19 @@ class Config(BaseModel):
 
     def operational(self) -> Operations:
         """The operational limits: what is written, and the defaults of the mode."""
-        given = {name: value for name, value in vars(self.operations).items() if value is not None}
-        return replace(LIVE if self.mode == "live" else PAPER, **given)
+        return replace(LIVE if self.mode == "live" else PAPER, **_written(self.operations))
 
     def economics(self) -> tuple[Costs, Limits, Policy, Exits]:
         """Costs, limits, policy and exits as values."""
         band = math.inf if self.band is None else self.band
         policy = Policy(self.whole_shares, band, self.order_kind, self.order_offset, self.time_in_force)
-        return Costs(**vars(self.costs)), Limits(**vars(self.risk)), policy, Exits(**vars(self.exits))
+        limits = replace(CAREFUL_LIVE if self.mode == "live" else CAREFUL, **_written(self.risk))
+        return Costs(**vars(self.costs)), limits, policy, Exits(**vars(self.exits))
+
+
+def _written(section: BaseModel) -> dict[str, Any]:
+    """The values that are not left to the mode."""
+    return {name: value for name, value in vars(section).items() if value is not None}
 
 
 def read_config(path: str | Path, **overrides: Any) -> Config:
@@ -200,6 +208,8 @@ def checked_config(values: dict[str, Any], origin: str = "configuration") -> Con
 
 def _known(location: tuple[int | str, ...]) -> str:
     """The keys allowed where an unknown one was found, the nearest first."""
+    if location[0] == "operations" and location[-1] in MOVED:
+        return f"it cuts orders, in a backtest too: write it under risk, as {MOVED[str(location[-1])]}"
     owner: Any = Config
     for part in location[:-1]:
         owner = {

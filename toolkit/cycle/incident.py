@@ -139,7 +139,7 @@ def _decisions(config: Config, symbols: tuple[str, ...], kept: Mapping[str, Any]
     gate = Gate(limits, rules(costs, limits, policy, exits, bars_per_year=bars_per_year(interval)), config.operational())
     situation = remembered(kept)
     leg = Leg(*kept["leg"]) if kept.get("leg") else None
-    wish = plan(kept["scores"], kept["weights"], situation.account, gate.rules, key, symbols, leg)
+    wish = plan(kept["scores"], kept["weights"], situation.account, gate.rules, key, symbols, situation.past, leg)
     verdicts = judge(wish, situation, gate)
     orders = _fields([(v.order, "PLANNED" if v.passed else "DENIED") for v in verdicts] + [(o, "CUT") for o in wish.cut])
     said = {f"{v.order.side} {v.order.symbol}": str((v.code, v.measured, v.limit)) for v in verdicts}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from toolkit.cycle.report import held_beside
-from toolkit.cycle.turn import Leg, Plan, judge, last_row, plan
+from toolkit.cycle.turn import Leg, Plan, judge, last_row, past_of, plan
 from toolkit.cycle.watch import doubtful
 from toolkit.execution.lifecycle import denied, legs
 from toolkit.execution.orders import Account, Order, untypeset
@@ -82,6 +82,9 @@ def previewed(engine: TradingEngine) -> Preview:
     weights, key = sized(engine.sizing, scores, bars), engine.cycle_key(bars)
     planned = legs(engine.ledger, key)
     account, status = engine.broker.after(known), engine.ledger.cycle_status(planned[-1]) if planned else None
+    past, now = past_of(engine.ledger, known.index[-1], key), engine.ledger.account()
+    if account.session != now.session:  # as it will be settled
+        past = past._replace(before=now.worth, highest=max(past.highest, account.worth))
     wish, notes = Plan(), engine.standing(refuse=False)
     if status == "planned":
         key = planned[-1]
@@ -91,11 +94,12 @@ def previewed(engine: TradingEngine) -> Preview:
         notes += ("the next open has passed: nothing would be planned",)
     elif status is None or (again := {} if engine.late(known) else denied(engine.ledger, planned)):
         leg = Leg(key, again) if status else None
-        wish = plan(last_row(scores), last_row(weights), account, engine.rules, key, bars.symbols, leg)
+        wish = plan(last_row(scores), last_row(weights), account, engine.rules, key, bars.symbols, past, leg)
         notes += ("denied before: these orders are sent once the gate lets them pass",) * bool(wish.orders and leg)
     seen = quotes(known, engine.missing(known), doubtful(known))
     situation = engine.watch.look(seen, known.index[-1], key, [o.symbol for o in wish.orders])
-    verdicts = judge(wish, replace(situation, account=account), engine.gate)
+    situation = replace(situation, account=account, day_equity=past.before, peak=past.highest)
+    verdicts = judge(wish, situation, engine.gate)
     denials = {v.order.symbol: str(v) for v in verdicts if not v.passed}
     notes += held_beside(account, engine.config.symbols)
     said = last_row(scores), last_row(weights)

@@ -20,7 +20,7 @@ import pandas as pd
 from toolkit.data import Bars, Clock, SystemClock
 from toolkit.data.work import phase
 from toolkit.execution.arming import UNSEEN
-from toolkit.execution.book import KINDS, LIMIT_NAMES, book_symbols, read_only, to_book
+from toolkit.execution.book import KINDS, LIMIT_NAMES, Past, book_symbols, read_only, to_book
 from toolkit.execution.brokers import Desk
 from toolkit.execution.gate import Gate, Verdict
 from toolkit.execution.ledger import Ledger
@@ -31,6 +31,7 @@ from toolkit.execution.situation import Quotes, Situation, quotes, recorded, tod
 from toolkit.kernels.account import REPLACED, Rules
 from toolkit.kernels.portfolio import decide
 
+EQUITIES = "coalesce(peak, 0), coalesce(day_equity, 0)"  # the highest, and that of the close before, micro-dollars
 Look = Callable[[Quotes, pd.Timestamp, str, Sequence[str]], Situation]
 """From quotes, session, cycle key and the symbols that are asked for to the situation of this instant."""
 
@@ -73,13 +74,16 @@ class Turn:
 
 
 def plan(scores: Mapping[str, float], weights: Mapping[str, float], account: Account, rules: Rules, key: str,
-         symbols: Sequence[str], leg: Leg | None = None) -> Plan:  # fmt: skip
-    """Orders from this close's scores and weights; a symbol without either, or not of the `leg`, is left as it is."""
+         symbols: Sequence[str], past: Past = Past(), leg: Leg | None = None) -> Plan:  # fmt: skip
+    """Orders from this close's scores and weights; a symbol without either, or not of the `leg`, is left as it is.
+
+    `past`: what the limits of losses and turnover go by.
+    """
     of, times = leg or (key, {})
     if leg is not None:
         scores, weights = ({s: x for s, x in wished.items() if s in times} for wished in (scores, weights))
     names = book_symbols(account, symbols)
-    book = to_book(account, names, records=len(account.waiting))
+    book = to_book(account, names, len(account.waiting), past)
     column = [read_only(np.array([[x.get(s, np.nan)] for s in names], dtype=float)) for x in (scores, weights)]
     decide(0, *column, book, rules)
     orders: list[Order] = []
@@ -107,11 +111,11 @@ def judge(wish: Plan, situation: Situation, gate: Gate) -> list[Verdict]:
 
 
 def decided(scores: Mapping[str, float], weights: Mapping[str, float], gate: Gate, key: str, symbols: Sequence[str],
-            desk: Desk, around: Callable[[Sequence[str]], Situation],
+            desk: Desk, around: Callable[[Sequence[str]], Situation], past: Past,
             leg: Leg | None) -> tuple[Plan, Situation, list[Verdict], Leg | None]:  # fmt: skip
     """A plan, what it was judged on, the verdicts, and the leg: of one, that alone is planned which passes by now."""
     while True:
-        wish = plan(scores, weights, desk.account(), gate.rules, key, symbols, leg)
+        wish = plan(scores, weights, desk.account(), gate.rules, key, symbols, past, leg)
         situation = around([o.symbol for o in wish.orders])
         verdicts = judge(wish, situation, gate)
         passed = {v.order.symbol for v in verdicts if v.passed}
@@ -150,7 +154,8 @@ def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], 
     denials: tuple[Verdict, ...] = ()
     cut: tuple[Order, ...] = ()
     if status != "planned":
-        wish, situation, verdicts, leg = decided(scores, weights, gate, key, bars.symbols, desk, around, leg)
+        past = past_of(ledger, bars.index[-1], key)
+        wish, situation, verdicts, leg = decided(scores, weights, gate, key, bars.symbols, desk, around, past, leg)
         if status == "done" and not verdicts:
             return _left(ledger, Turn(fills, repeated=True, issues=issues), planned)
         denials, cut = tuple(v for v in verdicts if not v.passed), wish.cut
@@ -182,7 +187,7 @@ def _left(ledger: Ledger, done: Turn, planned: Sequence[str]) -> Turn:
 def situated(ledger: Ledger, desk: Desk, seen: Quotes, session: pd.Timestamp, key: str, symbols: Sequence[str]) -> Situation:
     """What account, ledger and broker say now; an engine adds switches, and conditions without which no real money moves."""
     about = desk.outlook(symbols)
-    standing, why, peak, day = ledger.rows("SELECT standing, why, coalesce(peak, 0), coalesce(day_equity, 0) FROM account")[0]
+    standing, why, peak, day = ledger.rows(f"SELECT standing, why, {EQUITIES} FROM account")[0]
     seen = replace(seen, suspect={**seen.suspect, **about.frozen}) if about.frozen else seen
     blocked = f"the broker has blocked the account: {about.blocked}" if about.blocked else ""
     unarmed = UNSEEN if getattr(desk, "live", True) else None
@@ -190,6 +195,12 @@ def situated(ledger: Ledger, desk: Desk, seen: Quotes, session: pd.Timestamp, ke
         desk.account(), seen, today(ledger, session, key), standing, why, blocked, unarmed, peak, day, about.pause,
         about.accepts, about.skew, "", about.buying_power, about.assets,
     )  # fmt: skip
+
+
+def past_of(ledger: Ledger, session: pd.Timestamp, key: str) -> Past:
+    """What the limits of losses and turnover go by."""
+    peak, day = ledger.rows(f"SELECT {EQUITIES} FROM account")[0]
+    return Past(day, peak, today(ledger, session, key).turnover)
 
 
 def last_row(frame: pd.DataFrame) -> dict[str, float]:

@@ -84,7 +84,8 @@ class Watch:
         """Forgets the risk after fills; halts the account after too deep a fall, or too many rejected orders in a row."""
         if outcome.fills:
             self.risk.invalidate()
-        most, streak = self.gate.operations.max_drawdown, self.gate.operations.error_streak
+        operations = self.gate.operations
+        most, streak = self.gate.limits.max_drawdown if operations.drawdown_halts else math.inf, operations.error_streak
         (peak,) = self.ledger.rows("SELECT coalesce(peak, 0) FROM account")[0]
         equity = self.desk.account().equity
         if peak and most < math.inf and not 1.0 - equity * UNIT / peak <= most:

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,10 @@ LIMIT_NAMES = {
     step.MAX_GROSS: "MAX_GROSS",
     step.MIN_CASH: "MIN_CASH",
     step.SHORT_NOT_ALLOWED: "SHORT_NOT_ALLOWED",
+    step.MAX_NET: "MAX_NET",
+    step.MAX_TURNOVER_DAY: "MAX_TURNOVER_DAY",
+    step.DAILY_LOSS: "DAILY_LOSS",
+    step.MAX_DRAWDOWN: "MAX_DRAWDOWN",
 }
 TRADES = {
     step.FILLED: "FILLED",
@@ -43,6 +48,14 @@ ENDS = {
 }
 CASH_FLOWS = {step.DIVIDEND: "DIVIDEND", step.SPLIT: "SPLIT", step.BORROW: "BORROW", step.INTEREST: "INTEREST"}
 REASONS = {**TRADES, **ENDS, **CASH_FLOWS}  # of records
+
+
+class Past(NamedTuple):
+    """Micro-dollars of equity at the close before, of the highest so far, 0 where it is not known, and of what opened since."""
+
+    before: int = 0
+    highest: int = 0
+    turnover: float = 0.0
 
 
 def read_only(values: np.ndarray) -> np.ndarray:
@@ -78,7 +91,7 @@ def book_symbols(account: Account, symbols: Sequence[str]) -> tuple[str, ...]:
     return tuple(symbols) + tuple(sorted(owned(account) - set(symbols)))
 
 
-def to_book(account: Account, symbols: Sequence[str], records: int = 0) -> Book:
+def to_book(account: Account, symbols: Sequence[str], records: int = 0, past: Past = Past()) -> Book:
     """The account as arrays; waiting orders carry ids of -1, -2, ... in the order of the account, a slot each."""
     row = {s: n for n, s in enumerate(symbols)}
     slots = max(Counter(order.symbol for order in account.waiting).values(), default=1)
@@ -99,6 +112,8 @@ def to_book(account: Account, symbols: Sequence[str], records: int = 0) -> Book:
         filled[order.symbol] += 1
     state["cash"], state["waiting"] = account.cash, len(account.waiting)
     state["equity"] = account.cash + state["long"] - state["short"]
+    state["before"], state["highest"] = past.before or state["equity"], past.highest or state["equity"]
+    state["turnover"] = past.turnover
     return book
 
 

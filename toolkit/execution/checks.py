@@ -24,54 +24,45 @@ FIVE = 5  # conditions of live trading
 class Operations:
     """Operational limits of a loop; none unless named.  Those marked (R) let pass what only closes.
 
-    max_order_qty: shares; max_net: net exposure as a fraction of equity (R); collar: distance of a limit or stop from the last
-    close, a fraction; bar_jump: last close against the one before, a fraction (R); adv_share: fraction of the median volume of
-    20 bars (R); orders_cycle, orders_day, orders_symbol_day: counts; turnover_day: dollars ordered in a session, a fraction of
-    equity (R); daily_loss: loss of the last session, a fraction (R); max_drawdown: from the highest equity, a fraction (R), and
-    halts; fresh_share: fraction of the universe with a bar of the last session (R); max_pause: seconds to wait for the broker's
-    pace; max_skew: seconds between the clocks; buying_power: fraction of the broker's that an order may take (R);
-    error_streak: cycles that may fail, or orders that may be rejected, in a row before the account halts.
+    max_order_qty: shares; collar: distance of a limit or stop from the last close, a fraction; bar_jump: last close against the
+    one before, a fraction (R); adv_share: fraction of the median volume of 20 bars (R); orders_cycle, orders_day,
+    orders_symbol_day: counts; fresh_share: fraction of the universe with a bar of the last session (R); max_pause: seconds to
+    wait for the broker's pace; max_skew: seconds between the clocks; buying_power: fraction of the broker's that an order may
+    take (R); error_streak: cycles that may fail, or orders that may be rejected, in a row before the account halts;
+    drawdown_halts: whether it halts beyond the economic limit max_drawdown, so that nothing is sold either.
     """
 
     max_order_qty: float = math.inf
-    max_net: float = math.inf
     collar: float = math.inf
     bar_jump: float = math.inf
     adv_share: float = math.inf
     orders_cycle: float = math.inf
     orders_day: float = math.inf
     orders_symbol_day: float = math.inf
-    turnover_day: float = math.inf
-    daily_loss: float = math.inf
-    max_drawdown: float = math.inf
     fresh_share: float = 0.0
     max_pause: float = 10.0
     max_skew: float = math.inf
     buying_power: float = math.inf
     error_streak: float = math.inf
+    drawdown_halts: bool = False
 
     def __post_init__(self) -> None:
         check_numbers(self)
-        check_fractions(self, 10.0, "max_net", "adv_share", "turnover_day")
-        check_fractions(self, 1.0, "collar", "daily_loss", "max_drawdown")
+        check_fractions(self, 10.0, "adv_share")
+        check_fractions(self, 1.0, "collar")
 
 
-PAPER = Operations(
-    10_000.0, 1.0, 0.05, 0.40, 0.05, 50, 500, 20, 2.0, 0.05, 0.20, 0.9, 10.0, 30.0, 0.98, 5,
-)  # fmt: skip
-LIVE = Operations(
-    1_000.0, 1.0, 0.03, 0.40, 0.01, 50, 50, 4, 0.5, 0.02, 0.10, 0.9, 10.0, 30.0, 0.98, 3,
-)  # fmt: skip
+PAPER = Operations(10_000.0, 0.05, 0.40, 0.05, 50, 500, 20, 0.9, 10.0, 30.0, 0.98, 5, True)
+LIVE = Operations(1_000.0, 0.03, 0.40, 0.01, 50, 50, 4, 0.9, 10.0, 30.0, 0.98, 3, True)
 
 
 class Asked(NamedTuple):
-    """One order before the gate: micro-shares that open or add, those already planned of this cycle, net exposure before."""
+    """One order before the gate: micro-shares that open or add, and those already planned of this cycle."""
 
     order: Order
     opening: int
     planned: int  # orders of this cycle that passed before it
     committed: float  # dollars that they take
-    net: float  # micro-dollars, positions and the orders that passed before
     oldest: int  # sessions that the last traded bar may lie back
 
 
@@ -185,18 +176,6 @@ def _counts(asked: Asked, s: Situation, o: Operations) -> Denial | None:
     return None
 
 
-def _losses(asked: Asked, s: Situation, o: Operations) -> Denial | None:
-    if not asked.opening:
-        return None
-    equity = s.account.equity * UNIT
-    lost, fell = 1.0 - equity / s.day_equity if s.day_equity else 0.0, drawdown(s)
-    if not fell <= o.max_drawdown:
-        return Denial("MAX_DRAWDOWN", f"{fell:.2%} below the highest equity", f"{o.max_drawdown:.2%} (operations.max_drawdown)")
-    if not lost <= o.daily_loss:
-        return Denial("DAILY_LOSS", f"{lost:.2%} since the session before", f"{o.daily_loss:.2%} (operations.daily_loss)")
-    return None
-
-
 def _stale(asked: Asked, s: Situation, o: Operations) -> Denial | None:
     age = s.quotes.ages.get(asked.order.symbol)
     if age is not None and age <= asked.oldest:
@@ -211,26 +190,16 @@ def _market(asked: Asked, s: Situation, o: Operations) -> Denial | None:
     return None
 
 
-def _totals(asked: Asked, s: Situation, o: Operations) -> Denial | None:
-    if not asked.opening:
-        return None
-    order, equity, notional = asked.order, s.account.equity, asked.order.notional
-    if not equity > 0.0:
-        return Denial("NOT_FINITE", f"equity ${equity:,.2f}", "an equity above 0")
-    turnover = s.today.turnover + asked.committed + notional
-    if not turnover <= o.turnover_day * equity:
-        return Denial("MAX_TURNOVER_DAY", f"{turnover / equity:.2%}", f"{o.turnover_day:.2%} (operations.turnover_day)")
-    net = asked.net / UNIT + (1 if order.side == "buy" else -1) * asked.opening * order.reference / UNIT
-    if not abs(net) <= o.max_net * equity + 0.01:  # a cent for rounding: the step has clipped to the same sum
-        return Denial("MAX_NET", f"{net / equity:.2%}", f"{o.max_net:.2%} (operations.max_net)")
-    if o.buying_power < math.inf and not asked.committed + notional <= o.buying_power * s.buying_power:
+def _power(asked: Asked, s: Situation, o: Operations) -> Denial | None:
+    taken = asked.committed + asked.order.notional
+    if asked.opening and o.buying_power < math.inf and not taken <= o.buying_power * s.buying_power:
         most = f"${o.buying_power * s.buying_power:,.2f} (operations.buying_power)"
-        return Denial("BUYING_POWER", f"${asked.committed + notional:,.2f}", most)
+        return Denial("BUYING_POWER", f"${taken:,.2f}", most)
     return None
 
 
 CHECKS: tuple[Check, ...] = (
-    _switch, _stands, _armed, _clock, _frozen, _repeated, _asset, _price, _size, _counts, _losses, _stale, _market, _totals,
+    _switch, _stands, _armed, _clock, _frozen, _repeated, _asset, _price, _size, _counts, _stale, _market, _power,
 )  # fmt: skip
 
 
@@ -240,8 +209,3 @@ def denial(asked: Asked, situation: Situation, operations: Operations) -> Denial
         if (found := check(asked, situation, operations)) is not None:
             return found
     return None
-
-
-def drawdown(situation: Situation) -> float:
-    """Fraction by which the equity lies below its highest; 0 where there was none."""
-    return 1.0 - situation.account.equity * UNIT / situation.peak if situation.peak else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from numbers import Real
 from typing import Any, Literal
 
@@ -70,7 +70,10 @@ class Limits:
     symbol, in all symbols long and short; min_cash: fraction that orders leave free when they are decided (-inf: cash cuts at
     the fill alone); volume_share: fraction of a bar's volume that may be ours, the rest of an order waits; leverage: gross
     exposure that cash and margin carry, in equities (at 1 cash never goes below 0); allow_short; max_stale_sessions: a symbol
-    that traded last before this many sessions is not traded (in the loop alone).
+    that traded last before this many sessions is not traded (in the loop alone); max_net: fraction of equity of longs less
+    shorts, to either side; max_turnover: fraction of equity that the orders of one close open or add; daily_loss, max_drawdown:
+    fractions by which equity may lie below that of the close before, and below its highest so far: further down nothing is
+    opened. A wish that was cut, also to nothing, is asked for again when its score changes.
     """
 
     max_order_notional: float = math.inf
@@ -82,15 +85,25 @@ class Limits:
     leverage: float = 1.0
     allow_short: bool = False
     max_stale_sessions: int = 10**9
+    max_net: float = math.inf
+    max_turnover: float = math.inf
+    daily_loss: float = math.inf
+    max_drawdown: float = math.inf
 
     def __post_init__(self) -> None:
         check_numbers(self)
-        check_fractions(self, 10.0, "max_order_share", "max_position", "max_gross", "min_cash", "volume_share")
+        check_fractions(self, 10.0, "max_order_share", "max_position", "max_gross", "min_cash", "volume_share", "max_net")
+        check_fractions(self, 10.0, "max_turnover")
+        check_fractions(self, 1.0, "daily_loss", "max_drawdown")
         if not self.leverage < math.inf:
             raise InvalidParameter("Limits.leverage is infinite", "use a finite number, 1 for no margin")
 
 
-CAREFUL = Limits(25_000.0, 0.10, 0.20, 1.0, 0.02, max_stale_sessions=1)  # of an engine, where its configuration names no other
+# Of an engine, where its configuration names no other; and what is tighter where the money is real.
+CAREFUL = Limits(
+    25_000.0, 0.10, 0.20, 1.0, 0.02, max_stale_sessions=1, max_net=1.0, max_turnover=2.0, daily_loss=0.05, max_drawdown=0.20,
+)  # fmt: skip
+CAREFUL_LIVE = replace(CAREFUL, max_turnover=0.5, daily_loss=0.02, max_drawdown=0.10)
 
 
 @dataclass(frozen=True)
@@ -177,4 +190,8 @@ def rules(costs: Costs, limits: Limits, policy: Policy = Policy(), exits: Exits 
         max_position=float(limits.max_position),
         max_gross=float(limits.max_gross),
         min_cash=float(limits.min_cash),
+        max_net=float(limits.max_net),
+        max_turnover=float(limits.max_turnover),
+        daily_loss=float(limits.daily_loss),
+        max_drawdown=float(limits.max_drawdown),
     )

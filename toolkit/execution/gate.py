@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,9 +18,13 @@ from toolkit.execution.costs import Limits
 from toolkit.execution.orders import Account, Order, shares
 from toolkit.execution.situation import Situation
 from toolkit.kernels.account import (
+    DAILY_LOSS,
+    MAX_DRAWDOWN,
     MAX_GROSS,
+    MAX_NET,
     MAX_ORDER_NOTIONAL,
     MAX_POSITION,
+    MAX_TURNOVER_DAY,
     MIN_CASH,
     SHORT_NOT_ALLOWED,
     UNIT,
@@ -31,6 +36,7 @@ from toolkit.kernels.account import (
     worse,
 )  # fmt: skip
 
+CENT = 0.01 * UNIT  # for rounding: the step has cut to the same sums, added up in another order
 CURES = {
     "NOT_FINITE": "look at the bars of the symbol",
     "STALE_DATA": "fetch again, or wait until the symbol trades",
@@ -93,6 +99,19 @@ class Verdict:
         )
 
 
+class Planned(NamedTuple):
+    """Micro-dollars when the orders that passed before have filled."""
+
+    gross: float
+    low: float  # net exposure; it is not one number where the fate of an order is not known
+    high: float
+    room: float  # see kernels.account.free
+    turnover: float  # opened in this session
+    equity: float
+    before: float  # equity of the close before
+    highest: float
+
+
 @dataclass(frozen=True)
 class Gate:
     """The limits of one account."""
@@ -119,10 +138,9 @@ class Gate:
         account = situation.account
         known = {o.id for o in (*orders, *later, *account.waiting)}
         symbols = book_symbols(account, sorted({o.symbol for o in (*orders, *later)} | set(account.positions)))
-        book = to_book(account, symbols)
+        book = to_book(account, symbols, past=situation.past)
         state, asked = book.account[0], {o.symbol: o.signed for o in (*orders, *later)}
-        equity, gross, room = float(state["equity"]), float(state["long"] + state["short"]), float(free(state, self.rules))
-        net, planned, committed = float(state["long"] - state["short"]), 0, 0.0
+        gross, net, room = state["long"] + state["short"], state["long"] - state["short"], free(state, self.rules)
         for symbol, p, slots in zip(symbols, book.positions, book.orders, strict=True):
             waits = [asked[symbol]] if symbol in asked else [int(rest) for rest in slots["rest"] if rest]
             for rest in waits:
@@ -132,24 +150,22 @@ class Gate:
                 gross, room = gross + value, room - value
                 moved = closing if symbol in asked else rest
                 net += moved * p["mark"] if moved else 0.0
+        low = high = float(net)
         for order in situation.today.unsure:
             if order.id not in known:  # perhaps it never arrived: what it opens counts, what it closes makes no room
-                value = self._opening(order, account) * order.reference
-                either = net, net + (value if order.side == "buy" else -value)
-                gross, room, net = gross + value, room - value, max(either, key=abs)
-        verdicts = []
+                value, whole = self._opening(order, account) * order.reference, order.qty * order.reference
+                gross, room = gross + value, room - value
+                low, high = (low, high + whole) if order.side == "buy" else (low - whole, high)
+        rest = (float(state[name]) for name in Planned._fields[4:])
+        done, planned, committed, verdicts = Planned(float(gross), low, high, float(room), *rest), 0, 0.0, []
         for order in sorted(orders, key=lambda o: self._opening(o, account) > 0):
             opening = self._opening(order, account)
-            verdict = self._operational(
-                Asked(order, opening, planned, committed, net, self.limits.max_stale_sessions), situation
-            )
-            verdict = verdict or self._economic(order, opening, account, gross, room, equity)
+            verdict = self._operational(Asked(order, opening, planned, committed, self.limits.max_stale_sessions), situation)
+            verdict = verdict or self._economic(order, opening, account, done)
             if verdict.passed:
                 planned += 1
             if verdict.passed and opening:
-                value = opening * order.reference
-                gross, room = gross + value, room - self._taken(order, opening)
-                net, committed = net + (value if order.side == "buy" else -value), committed + order.notional
+                done, committed = self._with(done, order, opening), committed + order.notional
             verdicts.append(verdict)
         return verdicts
 
@@ -165,34 +181,54 @@ class Gate:
         position = account.positions.get(order.symbol)
         return order.qty - abs(int(reducing(order.signed, position.qty if position else 0)))
 
+    def _with(self, done: Planned, order: Order, opening: int) -> Planned:
+        value = opening * order.reference
+        moved = value if order.side == "buy" else -value
+        return done._replace(
+            gross=done.gross + value, low=done.low + moved, high=done.high + moved,
+            room=done.room - self._taken(order, opening), turnover=done.turnover + value,
+        )  # fmt: skip
+
     def _taken(self, order: Order, opening: int) -> float:
         """Micro-dollars of room that the opening part takes."""
         side, rules = 1 if order.side == "buy" else -1, self.rules
         paid = max(float(worse(order.reference, side, 0.0, rules)), order.reference)
         return opening * paid + rules.leverage * int(commission(opening, paid, rules))
 
-    def _economic(self, o: Order, opening: int, account: Account, gross: float, room: float, equity: float) -> Verdict:
+    def _economic(self, o: Order, opening: int, account: Account, done: Planned) -> Verdict:
         position, side = account.positions.get(o.symbol), 1 if o.side == "buy" else -1
         if not opening:
             return Verdict(o)
         held = 0 if opening < o.qty or position is None else abs(position.qty)  # on the side that the order takes
-        most, reason = allowed(opening, held, side, o.reference, gross, room, equity, self.rules)
+        gross, low, high, room, turnover, *equities = done
+        net = high if side > 0 else low
+        sums = gross - CENT, net - side * CENT, room + CENT, turnover - CENT
+        most, reason = allowed(opening, held, side, o.reference, *sums, *equities, self.rules)
         if most >= opening:
             return Verdict(o)
-        return Verdict(o, LIMIT_NAMES[int(reason)], *self._measure(int(reason), o, opening, held, gross, room, equity))
+        return Verdict(o, LIMIT_NAMES[int(reason)], *self._measure(int(reason), o, opening, held, side, done))
 
-    def _measure(self, reason: int, o: Order, opening: int, held: int, gross: float, room: float, equity: float
-                 ) -> tuple[str, str]:  # fmt: skip
-        value, rules = opening * o.reference, self.rules
+    def _measure(self, reason: int, o: Order, opening: int, held: int, side: int, done: Planned) -> tuple[str, str]:
+        value, rules, equity = opening * o.reference, self.rules, done.equity
         if reason == MAX_ORDER_NOTIONAL:
             most = min(rules.max_order, rules.max_order_share * equity / UNIT)
             return f"${value / UNIT:,.2f}", f"${most:,.2f} (risk.max_order_notional, risk.max_order_share)"
         if reason == MAX_POSITION:
             return f"{(held * o.reference + value) / equity:.2%}", f"{rules.max_position:.2%} (risk.max_position)"
         if reason == MAX_GROSS:
-            return f"{(gross + value) / equity:.2%}", f"{rules.max_gross:.2%} (risk.max_gross)"
+            return f"{(done.gross + value) / equity:.2%}", f"{rules.max_gross:.2%} (risk.max_gross)"
         if reason == MIN_CASH:
-            return f"{(room - self._taken(o, opening)) / equity:.2%} left", f"{rules.min_cash:.2%} (risk.min_cash)"
+            return f"{(done.room - self._taken(o, opening)) / equity:.2%} left", f"{rules.min_cash:.2%} (risk.min_cash)"
+        if reason == MAX_NET:
+            net = done.high if side > 0 else done.low
+            return f"{(net + side * value) / equity:.2%}", f"{rules.max_net:.2%} (risk.max_net)"
+        if reason == MAX_TURNOVER_DAY:
+            return f"{(done.turnover + value) / equity:.2%}", f"{rules.max_turnover:.2%} (risk.max_turnover)"
+        if reason == DAILY_LOSS:
+            return f"{1.0 - equity / done.before:.2%} since the session before", f"{rules.daily_loss:.2%} (risk.daily_loss)"
+        if reason == MAX_DRAWDOWN:
+            fell = f"{1.0 - equity / done.highest:.2%} below the highest equity"
+            return fell, f"{rules.max_drawdown:.2%} (risk.max_drawdown)"
         if reason == SHORT_NOT_ALLOWED:
             owned = o.qty - opening
             return f"{shares(o.qty)} shares", f"{shares(owned)} held (risk.allow_short)"

@@ -149,9 +149,14 @@ class Account:
     waiting: tuple[Order, ...] = ()  # accepted, not filled
 
     @property
+    def worth(self) -> int:
+        """Micro-dollars: cash and positions at their marks."""
+        return self.cash + sum(p.value for p in self.positions.values())
+
+    @property
     def equity(self) -> float:
-        """Dollars: cash and positions at their marks."""
-        return (self.cash + sum(p.value for p in self.positions.values())) / UNIT
+        """The same in dollars."""
+        return self.worth / UNIT
 
     def frame(self) -> pd.DataFrame:
         """One row a held symbol: shares, entry and mark in dollars, value in dollars, weight as a fraction of equity."""

@@ -11,12 +11,13 @@ import pandas as pd
 
 from toolkit.data import Bars
 from toolkit.execution import schema
+from toolkit.execution.book import Past
 from toolkit.execution.brokers.values import Asset
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Account, Order, Position
 from toolkit.execution.schema import UNSURE
 from toolkit.execution.standing import ACTIVE
-from toolkit.kernels.account import UNIT
+from toolkit.kernels.account import reducing
 
 VOLUME_BARS = 20  # of the median volume
 NESTED = {"account", "quotes", "today", "assets"}
@@ -43,7 +44,7 @@ class Today:
 
     orders: int = 0  # planned and not denied, in this session
     by_symbol: Mapping[str, int] = field(default_factory=dict)
-    turnover: float = 0.0  # dollars of them
+    turnover: float = 0.0  # micro-dollars that they open
     unsure: tuple[Order, ...] = ()  # of unknown fate
     sent: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (symbol, side): micro-shares of this cycle
 
@@ -67,6 +68,11 @@ class Situation:
     clash: str = ""  # where the broker's clock and the calendar disagree about the next open
     buying_power: float = np.inf  # dollars
     assets: Mapping[str, Asset | None] | None = None  # None: no broker to ask
+
+    @property
+    def past(self) -> Past:
+        """What the limits of losses and turnover go by."""
+        return Past(self.day_equity, self.peak, self.today.turnover)
 
 
 def sessions_since(bars: Bars, missing: int = 0) -> dict[str, int]:
@@ -101,17 +107,20 @@ def _latest(mask: np.ndarray) -> np.ndarray:
 def today(ledger: Ledger, session: pd.Timestamp, key: str) -> Today:
     """What the ledger holds of this session's orders, those of the cycle `key` apart."""
     rows = ledger.rows(
-        "SELECT i.symbol, i.side, i.qty, i.reference, i.cycle, i.status FROM intents i JOIN cycles c ON c.key = i.cycle"
-        " WHERE c.session = ? AND i.status NOT IN ('DENIED','CUT','ABANDONED')",
+        "SELECT i.symbol, i.side, i.qty, i.rest, i.reference, i.cycle, i.status, coalesce(p.qty, 0) FROM intents i"
+        " JOIN cycles c ON c.key = i.cycle LEFT JOIN positions p ON p.symbol = i.symbol"
+        " WHERE c.session = ? AND i.status NOT IN ('DENIED','CUT','ABANDONED') ORDER BY i.rowid",
         pd.Timestamp(session).isoformat(),
     )
     counts: dict[str, int] = {}
     sent: dict[tuple[str, str], int] = {}
     turnover = 0.0
-    for symbol, side, qty, reference, cycle, status in rows:
+    for symbol, side, qty, rest, reference, cycle, status, held in rows:
         if status not in schema.UNSENT:
             counts[symbol] = counts.get(symbol, 0) + 1
-            turnover += qty * reference / UNIT
+            sign = 1 if side == "buy" else -1
+            before = held - sign * (qty - rest)  # it may have filled since
+            turnover += (qty - abs(reducing(sign * qty, before))) * reference
             if cycle == key:
                 sent[symbol, side] = sent.get((symbol, side), 0) + qty
     return Today(sum(counts.values()), counts, turnover, tuple(ledger.orders_in(*UNSURE)), sent)

@@ -19,12 +19,15 @@ MARKET, LIMIT, STOP = 0, 1, 2  # kinds of orders
 FILLED, CUT, DIVIDEND, SPLIT, PARTIAL, STOPPED, TRAILED, TARGET, BORROW, INTEREST = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 # limits that cut an order when it was decided (economic limits, also called by the gate),
 WITHIN, NOT_FINITE, MAX_ORDER_NOTIONAL, MAX_POSITION, MAX_GROSS, MIN_CASH, SHORT_NOT_ALLOWED = 0, 10, 11, 12, 13, 14, 15
+MAX_NET, MAX_TURNOVER_DAY, DAILY_LOSS, MAX_DRAWDOWN = 16, 17, 18, 19
+SIZES = MAX_ORDER_NOTIONAL, MAX_POSITION, MAX_GROSS, MIN_CASH, MAX_NET, MAX_TURNOVER_DAY  # those that leave a part of it
 # and why an order waits, or ended without a fill.
 WAITING, HALTED, UNREACHED, VOLUME, REPLACED, EXITED, SPLIT_AWAY = 0, 20, 21, 22, 23, 24, 25
 
 account_t = np.dtype(
     [("cash", "i8"), ("waiting", "i8"), ("held", "i8"), ("orders", "i8"), ("placed", "i8"), ("records", "i8"), ("fills", "i8"),
-     ("fees", "i8"), ("long", "f8"), ("short", "f8"), ("equity", "f8"), ("traded", "f8")],
+     ("fees", "i8"), ("long", "f8"), ("short", "f8"), ("equity", "f8"), ("traded", "f8"),
+     ("before", "f8"), ("highest", "f8"), ("turnover", "f8")],  # equity of the close before, the highest so far; opened already
     align=True,
 )  # fmt: skip
 position_t = np.dtype(
@@ -95,6 +98,10 @@ class Rules(NamedTuple):
     max_position: float = np.inf  # fraction of equity in one symbol
     max_gross: float = np.inf  # fraction of equity in all symbols, long and short
     min_cash: float = 0.0  # fraction of equity that orders must leave free; -inf: cut at the fill alone
+    max_net: float = np.inf  # fraction of equity, long less short, to either side
+    max_turnover: float = np.inf  # fraction of equity that the orders of a bar may open
+    daily_loss: float = np.inf  # fraction of the equity of the close before; further below it nothing is opened
+    max_drawdown: float = np.inf  # fraction of the highest equity so far; the same
 
 
 def new_book(n_symbols: int, cash: float, records: int = 0, slots: int = 1, placed: int = 0) -> Book:
@@ -103,7 +110,8 @@ def new_book(n_symbols: int, cash: float, records: int = 0, slots: int = 1, plac
         np.zeros(1, account_t), np.zeros(n_symbols, position_t), np.zeros((n_symbols, slots), order_t),
         np.zeros(placed, placed_t), np.zeros(records, record_t),
     )  # fmt: skip
-    book.account["cash"] = book.account["equity"] = round(cash * UNIT)
+    for name in ("cash", "equity", "before", "highest"):
+        book.account[name] = round(cash * UNIT)
     book.positions["mark"] = np.nan
     return book
 
@@ -192,29 +200,45 @@ def limited(rules):
     """Whether any limit can cut an order when it is decided."""
     return not (
         rules.max_order == np.inf and rules.max_order_share == np.inf and rules.max_position == np.inf
-        and rules.max_gross == np.inf and rules.min_cash == -np.inf
+        and rules.max_gross == np.inf and rules.min_cash == -np.inf and rules.max_net == np.inf
+        and rules.max_turnover == np.inf and rules.daily_loss == np.inf and rules.max_drawdown == np.inf
     )  # fmt: skip
 
 
+@inline
+def fallen(equity, before, highest, rules):
+    """The limit of losses that nothing may be opened beyond (WITHIN if there is none)."""
+    if rules.max_drawdown != np.inf and not (highest - equity <= rules.max_drawdown * highest):
+        return MAX_DRAWDOWN
+    if rules.daily_loss != np.inf and not (before - equity <= rules.daily_loss * before):
+        return DAILY_LOSS
+    return WITHIN
+
+
 @compiled(**EXACT)
-def allowed(wanted, held, side, price, gross, room, equity, rules):
+def allowed(wanted, held, side, price, gross, net, room, turnover, equity, before, highest, rules):
     """Micro-shares of an opening order that the limits carry, and the limit that cut it (WITHIN if none did).
 
     wanted: micro-shares that open or add; held: those already on that side; side: 1 to buy, -1 to sell short; price: dollars a
-    share; gross, room, equity: micro-dollars as planned so far.  Every comparison fails closed: what cannot be compared is not
-    traded.
+    share; gross, net, room, turnover: micro-dollars as planned so far; equity, that of the close before, the highest so far:
+    micro-dollars.  Every comparison fails closed: what cannot be compared is not traded.
     """
     if not (0.0 < price < np.inf and 0.0 < equity < np.inf):
         return np.int64(0), NOT_FINITE
     if side < 0 and not rules.short:
         return np.int64(0), SHORT_NOT_ALLOWED
+    loss = fallen(equity, before, highest, rules)
+    if loss != WITHIN:
+        return np.int64(0), loss
     largest = min(rules.max_order * UNIT, rules.max_order_share * equity) / price
     position = rules.max_position * equity / price - held
     others = (rules.max_gross * equity - gross) / price
     paid = max(worse(price, side, 0.0, rules), price)
     payable = LARGEST if rules.min_cash == -np.inf else np.float64(affordable(room - rules.min_cash * equity, paid, rules))
-    most, reason, rooms = wanted, WITHIN, (largest, position, others, payable)
-    for i in range(4):  # in the order of the codes
+    balance = (rules.max_net * equity - side * net) / price  # to the far side of the band
+    rest = (rules.max_turnover * equity - turnover) / price
+    most, reason, rooms = wanted, WITHIN, (largest, position, others, payable, balance, rest)
+    for i in range(len(SIZES)):
         if not (most <= rooms[i]):
-            most, reason = room_for(most, rooms[i], rules.lot), MAX_ORDER_NOTIONAL + i
+            most, reason = room_for(most, rooms[i], rules.lot), SIZES[i]
     return most, reason

@@ -47,16 +47,22 @@ def busy_bars(scores, weights, special, busy):
 
 
 @inline
-def hold(t0, t1, prices, book, curve, at):
+def hold(t0, t1, prices, book, rules, curve, at):
     """Equity over bars without orders, halts and actions: `mark` along time, symbol by symbol."""
-    part = curve[at : at + t1 - t0]
-    part[:] = book.account[0].cash
+    account, part = book.account[0], curve[at : at + t1 - t0]
+    part[:] = account.cash
     for n in range(book.positions.size):
         qty, close = book.positions[n].qty, prices.close[n, t0:t1]
         if qty != 0:
             for t in range(part.size):
                 part[t] += np.rint(qty * close[t])
+    if rules.max_drawdown != np.inf:  # or nobody asks for it
+        for t in range(part.size):
+            if part[t] > account.highest:
+                account.highest = part[t]
     mark(t1 - 1, prices, book)
+    if part.size > 1:
+        account.before = part[part.size - 2]
 
 
 @inline
@@ -98,7 +104,7 @@ def leap(prices, actions, scores, weights, busy, book, rules, curve, edges, cuts
             while edge < edges.size and edges[edge] <= t - 1:
                 cuts[edge] = at + edges[edge] - start
                 edge += 1
-            hold(start, t, prices, book, curve, at)
+            hold(start, t, prices, book, rules, curve, at)
             at += t - start
         else:
             while edge < edges.size and edges[edge] <= t - 1:
@@ -154,7 +160,8 @@ def summary(prices, actions, scores, weights, busy, cash, book, rules, curve, ed
 @inline
 def reset(book, cash):
     a = book.account[0]
-    a.cash, a.equity, a.long, a.short, a.traded = cash, cash, 0.0, 0.0, 0.0
+    a.cash, a.equity, a.before, a.highest = cash, cash, cash, cash
+    a.long = a.short = a.traded = a.turnover = 0.0
     a.waiting = a.held = a.orders = a.placed = a.records = a.fills = a.fees = 0
     for n in range(book.positions.size):
         p = book.positions[n]

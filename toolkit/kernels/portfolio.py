@@ -93,7 +93,9 @@ def mark(t, prices, book):
         elif p.qty < 0:
             short -= np.rint(p.qty * p.mark)
     account.long, account.short = long, short
-    account.equity = account.cash + long - short
+    account.before, account.equity = account.equity, account.cash + long - short
+    if account.equity > account.highest:
+        account.highest = account.equity
 
 
 # ------------------------------------------------------------------------------------------------------------ 5. decide
@@ -152,6 +154,7 @@ def choose(t, scores, weights, book, rules):
     """
     account = book.account[0]
     equity, gross, room = account.equity, account.long + account.short, free(account, rules)
+    net, turnover = account.long - account.short, account.turnover
     bounded, asked = limited(rules), np.int64(0)
     for n in range(book.positions.size):
         p, o = book.positions[n], book.orders[n, 0]
@@ -168,11 +171,11 @@ def choose(t, scores, weights, book, rules):
                 end(t, n, 0, REPLACED, book)
             asked += np.int64(p.wanted != 0)
             value = abs(closing) * p.mark
-            gross, room = gross - value, room + value
+            gross, net, room = gross - value, net + closing * p.mark, room + value
         elif bounded and o.rest != 0:  # an order that waits has its place
             closing = reducing(o.rest, p.qty)
             value = (abs(o.rest - closing) - abs(closing)) * p.mark
-            gross, room = gross + value, room - value
+            gross, net, room = gross + value, net + o.rest * p.mark, room - value
     if asked == 0:
         return
     for n in range(book.positions.size):
@@ -181,11 +184,16 @@ def choose(t, scores, weights, book, rules):
             continue
         closing = reducing(p.wanted, p.qty)
         opening, side = abs(p.wanted - closing), sign(p.wanted)
-        size, limit = allowed(opening, abs(p.qty + closing), side, p.mark, gross, room, equity, rules)
+        size, limit = allowed(
+            opening, abs(p.qty + closing), side, p.mark, gross, net, room, turnover, equity, account.before, account.highest,
+            rules,
+        )  # fmt: skip
         place(t, n, closing + side * size, p.wanted, limit, book, rules)
         price = max(worse(p.mark, side, 0.0, rules), p.mark)
         if size > 0:
-            gross, room = gross + size * p.mark, room - size * price - rules.leverage * commission(size, price, rules)
+            value = size * p.mark
+            gross, net, turnover = gross + value, net + side * value, turnover + value
+            room = room - size * price - rules.leverage * commission(size, price, rules)
 
 
 @compiled(**EXACT)
