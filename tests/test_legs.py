@@ -139,6 +139,15 @@ def test_what_a_switch_stopped_while_orders_went_out_follows_when_it_is_lifted(l
     assert len(ledger.frame("arrived")) == 2 and verify(ledger) == []
 
 
+def test_a_ledger_in_which_more_than_a_denied_order_was_planned_again_does_not_hold_together(ledger):
+    go(ledger, seen=killed)
+    go(ledger)
+    assert verify(ledger) == []
+    with ledger.transaction() as db:
+        db.execute("UPDATE intents SET status = 'FILLED' WHERE cycle = 'k10' AND symbol = 'S0'")
+    assert "decision k10 S0 was planned again, another order of it was not denied" in verify(ledger)
+
+
 class Rejects(PaperBroker):
     def submit(self, order):
         return Answer("REJECTED", "no")

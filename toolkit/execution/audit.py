@@ -191,6 +191,15 @@ def _identities(book: Book) -> Iterator[str]:
             yield f"{what} {name} is there more than once"
 
 
+def _legs(book: Book) -> Iterator[str]:
+    """A further leg of a cycle has orders of what was only denied before."""
+    intents = book.tables["intents"].query("status != 'DENIED'")
+    decided = intents["cycle"].str.replace(r"\+\d+$", "", regex=True)
+    names = decided + " " + intents["symbol"]
+    for name in names[names.duplicated(keep=False) & (decided != intents["cycle"])].unique():
+        yield f"decision {name} was planned again, another order of it was not denied"
+
+
 def _arrived(book: Book) -> Iterator[str]:
     """The paper broker has only what was sent."""
     steps = book.tables["order_events"]
@@ -208,5 +217,5 @@ def _standing(book: Book) -> Iterator[str]:
 
 
 CHECKS: tuple[Callable[[Book], Iterator[str]], ...] = (
-    _cash, _positions, _fills, _filled, _moves, _verdicts, _cycles, _identities, _arrived, _standing,
+    _cash, _positions, _fills, _filled, _moves, _verdicts, _cycles, _identities, _legs, _arrived, _standing,
 )  # fmt: skip
