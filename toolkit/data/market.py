@@ -206,16 +206,14 @@ class MarketData:
         versions = tuple(each.version for each in served.values())
         key = (self._store.beginning, tuple(served), interval, first)
         with self._lock:
-            known, before = self._assembled.get(key, (None, None))
-            if before is not None and known == versions:
+            known, bars = self._assembled.get(key, (None, None))
+            if bars is not None and known == versions:
                 self._assembled.move_to_end(key)
-                return before
+                return bars
         if interval == stored and first is None:
             bars = self._panel(served, stored, versions)
         else:
             bars = self._shaped(self._assemble(served, stored, stored, None), interval, first)
-        if before is not None:
-            bars.whole.follow(before.whole)
         with self._lock:
             self._assembled[key] = versions, bars
             self._assembled.move_to_end(key)
