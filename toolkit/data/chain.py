@@ -33,7 +33,7 @@ def extended(digests: list[bytes], held: Held) -> list[bytes]:
     width = 8 * (3 + 7 * n_symbols)
     for begin in range(start, n, step := max(1, BLOCK // width)):
         end = min(begin + step, n)
-        view = memoryview(_rows(held, begin, end).view("u1").reshape(-1))
+        view = _rows(held, begin, end).view("u1").reshape(-1).data
         for bar, at in zip(range(begin, end), range(0, width * step, width)):
             view[at : at + 16] = digests[-1]
             digest = hashlib.blake2b(view[at : at + width], digest_size=16)
