@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple, cast
 
@@ -175,7 +176,7 @@ class Bars:
         return self._frame(self.traded[FIELDS.index(name)])
 
     def _frame(self, panel: np.ndarray) -> pd.DataFrame:
-        return pd.DataFrame(panel.T, index=self.index, columns=pd.Index(self.symbols), copy=False)
+        return pd.DataFrame(panel.T, index=self.index, columns=columns_of(self.symbols), copy=False)
 
     def events(self) -> pd.DataFrame:
         """The actions with labels: date, symbol, split (new shares for one old), dividend (cash a share before it)."""
@@ -264,6 +265,16 @@ class Bars:
         if len(self) == 0:
             return self
         return replace(self, scale=self.scale / self.scale[:, :, -1:], anchor=self.index[-1], whole=NO_WHOLE)
+
+
+def columns_of(symbols: tuple[str, ...]) -> pd.Index:
+    """The symbols as the columns of a frame; a view, so that a name that somebody gives it is not seen by others."""
+    return _index_of(symbols).view()
+
+
+@lru_cache(maxsize=64)
+def _index_of(symbols: tuple[str, ...]) -> pd.Index:
+    return pd.Index(symbols)
 
 
 def scaled(

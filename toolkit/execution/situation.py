@@ -77,26 +77,33 @@ class Situation:
 
 def sessions_since(bars: Bars, missing: int = 0) -> dict[str, int]:
     """Sessions since the last traded bar of each symbol that ever traded, `missing` more if the bars themselves end early."""
-    traded = ~np.isnan(bars.traded[3])
+    traded = ~np.isnan(bars.traded[3, :, -VOLUME_BARS:])
+    if not traded.any(axis=1).all():
+        traded = ~np.isnan(bars.traded[3])
     age, ever = np.argmax(traded[:, ::-1], axis=1), traded.any(axis=1)
     return {s: int(age[n]) + missing for n, s in enumerate(bars.symbols) if ever[n]}
 
 
 def quotes(bars: Bars, missing: int = 0, suspect: Mapping[str, str] | None = None) -> Quotes:
     """Ages, jumps and volumes of each symbol; `missing`: sessions by which the bars themselves end early."""
-    traded, rows = ~np.isnan(bars.traded[3]), np.arange(len(bars.symbols))
+    traded, rows = ~np.isnan(bars.traded[3, :, -VOLUME_BARS:]), np.arange(len(bars.symbols))
     ages = sessions_since(bars, missing)
-    close, tail = bars.adjusted[3, :, -VOLUME_BARS:], traded[:, -VOLUME_BARS:].copy()
+    close, tail = bars.adjusted[3, :, -VOLUME_BARS:], traded.copy()
     last = close[rows, _latest(tail)]
     tail[rows, _latest(tail)] = False
     jump = np.where(tail.any(axis=1), last / close[rows, _latest(tail)], np.nan)
-    own = traded[:, -VOLUME_BARS:].any(axis=1)
+    own = traded.any(axis=1)
     volume = np.full(len(rows), np.nan)
-    if own.any():
-        volume[own] = np.nanmedian(bars.traded[4, own, -VOLUME_BARS:], axis=1)
+    volume[own] = _medians(bars.traded[4, own, -VOLUME_BARS:])
     jumps = {s: float(jump[n]) for n, s in enumerate(bars.symbols) if jump[n] == jump[n]}
     volumes = {s: float(volume[n]) for n, s in enumerate(bars.symbols) if own[n]}
     return Quotes(ages, jumps, volumes, suspect or {})
+
+
+def _medians(rows: np.ndarray) -> np.ndarray:
+    """Median of the values of each row that are not NaN; each has one."""
+    ordered, n, at = np.sort(rows, axis=1), (~np.isnan(rows)).sum(axis=1), np.arange(len(rows))
+    return np.where(n % 2 == 1, ordered[at, n // 2], (ordered[at, (n - 1) // 2] + ordered[at, n // 2]) / 2.0)
 
 
 def _latest(mask: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ import pandas as pd
 from toolkit.data.work import phase
 from toolkit.errors import InvalidParameter, StrategyFailed, ToolkitError
 from toolkit.signals.indicators import rolling_std
-from toolkit.signals.panels import labelled, panel, same_labels, whole
+from toolkit.signals.panels import labelled, named_as, panel, same_labels, whole
 
 if TYPE_CHECKING:
     from toolkit.data.bars import Bars
@@ -73,7 +73,7 @@ def check_weights(weights: pd.DataFrame, bars: Bars) -> pd.DataFrame:
     """The weights; InvalidParameter unless they are a frame of numbers with the labels of the bars."""
     if not isinstance(weights, pd.DataFrame):
         raise InvalidParameter(f"sizing returned a {type(weights).__name__}", "return a frame, n_bars x n_symbols")
-    if not same_labels(weights.index, bars.index) or tuple(weights.columns) != tuple(bars.symbols):
+    if not same_labels(weights.index, bars.index) or not named_as(weights, bars):
         raise InvalidParameter("sizing returned weights under other labels than the bars", "keep the labels of the scores")
     panel(weights, "weights")
     return weights
@@ -123,7 +123,10 @@ def volatility(bars: Bars, window: int) -> np.ndarray:
 
 def listed(bars: Bars) -> np.ndarray:
     """How many symbols have had a price so far, at least 1, shape (n_bars,)."""
-    return np.maximum(np.logical_or.accumulate(np.isfinite(panel(bars.close)), axis=1).sum(axis=0), 1)
+    known = np.isfinite(bars.adjusted[3])
+    first = np.where(known.any(axis=1), known.argmax(axis=1), len(bars)) if len(bars) else np.zeros(0, int)
+    begun = np.cumsum(np.bincount(first, minlength=len(bars) + 1)[: len(bars)])
+    return np.maximum(begun, 1)
 
 
 def across(rows: np.ndarray) -> np.ndarray:
@@ -139,7 +142,7 @@ def reciprocal(rows: np.ndarray) -> np.ndarray:
 
 def score_rows(scores: pd.DataFrame, bars: Bars) -> np.ndarray:
     """Scores as (n_symbols, n_bars); InvalidParameter where their labels are not those of the bars."""
-    if not (same_labels(scores.index, bars.index) and tuple(scores.columns) == tuple(bars.symbols)):
+    if not (same_labels(scores.index, bars.index) and named_as(scores, bars)):
         raise InvalidParameter("scores and bars have different labels", "size the scores with the bars they were made of")
     return panel(scores, "scores")
 

@@ -12,7 +12,7 @@ from toolkit.data.clock import Clock
 from toolkit.data.work import phase
 from toolkit.errors import InvalidParameter, StrategyFailed, ToolkitError
 from toolkit.signals.memory import Recent
-from toolkit.signals.panels import labelled, panel, same_labels
+from toolkit.signals.panels import labelled, named_as, panel, same_labels
 from toolkit.signals.strategies import Running, Strategy, strategy_name
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def check_scores(scores: pd.DataFrame, bars: Bars, name: str = "the strategy") -
     shape = len(bars), len(bars.symbols)
     if scores.shape != shape:
         raise InvalidParameter(f"{name} returned scores of shape {scores.shape}, bars have {shape}", "score every bar")
-    if not same_labels(scores.index, bars.index) or tuple(scores.columns) != tuple(bars.symbols):
+    if not same_labels(scores.index, bars.index) or not named_as(scores, bars):
         raise InvalidParameter(f"{name} returned scores under other labels than the bars", "keep the labels of bars.close")
     rows = panel(scores, "scores")
     wrong = np.abs(rows) > 1.0

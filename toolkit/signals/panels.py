@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import operator
 from numbers import Real
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from toolkit.data.bars import columns_of
 from toolkit.errors import InvalidParameter, InvalidWindow
+
+if TYPE_CHECKING:
+    from toolkit.data.bars import Bars
 
 Prices = TypeVar("Prices", pd.Series, pd.DataFrame, np.ndarray)
 
@@ -105,6 +109,11 @@ def labelled(rows: np.ndarray, like: Prices) -> Prices:
     if isinstance(like, pd.DataFrame):
         return pd.DataFrame(rows.T, index=like.index, columns=like.columns, copy=False)
     return pd.Series(rows[0], index=like.index, name=like.name, copy=False)
+
+
+def named_as(frame: pd.DataFrame, bars: Bars) -> bool:
+    """Whether the columns are the symbols of the bars, in their order."""
+    return frame.columns.is_(columns_of(bars.symbols)) or tuple(frame.columns) == tuple(bars.symbols)
 
 
 def same_labels(a: pd.Index, b: pd.Index) -> bool:

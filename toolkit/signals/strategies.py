@@ -12,11 +12,12 @@ import pandas as pd
 
 from toolkit.errors import InvalidParameter, StrategyFailed, ToolkitError
 from toolkit.signals import indicators
+from toolkit.signals.declared import field
 from toolkit.signals.events import held
 from toolkit.signals.formula import FIELDS
 from toolkit.signals.indicators.momentum import below
-from toolkit.signals.panels import labelled, panel, whole
-from toolkit.signals.sets import IndicatorSet, bars_of
+from toolkit.signals.panels import labelled, whole
+from toolkit.signals.sets import IndicatorSet, bars_of, computed
 
 if TYPE_CHECKING:
     from toolkit.data.bars import Bars
@@ -38,13 +39,13 @@ def trend_and_rsi(bars: Bars, fast: int = 5, slow: int = 20, trend: int = 50, rs
     for name, window in ("fast", fast), ("slow", slow), ("trend", trend), ("rsi", rsi):
         whole(name, window)
     below("fast", fast, "slow", slow)
-    close = bars.close
-    quick, calm = panel(indicators.sma(close, fast)), panel(indicators.sma(close, slow))
-    price, base, strength = panel(close), panel(indicators.sma(close, trend)), panel(indicators.rsi(close, rsi))
+    averages = (indicators.sma(window) for window in (fast, slow, trend))
+    quick, calm, base, strength = computed((*averages, indicators.rsi(rsi)), bars)
+    price = field(bars, "close")
     entries = (quick > calm) & (price > base) & (strength < OVERBOUGHT)
     exits = (quick < calm) | (strength > EXHAUSTED)
     known = np.logical_or.accumulate(np.isfinite(base + calm + strength), axis=1) & np.isfinite(price)
-    return labelled(np.where(known, held(entries, exits), np.nan), close)
+    return labelled(np.where(known, held(entries, exits), np.nan), bars.close)
 
 
 Row = Mapping[str, Any]  # the fields and the members of a set at one bar, (n_symbols,) each
