@@ -21,9 +21,8 @@ from toolkit.data.clock import Clock, SystemClock
 from toolkit.data.interrupts import deferred_interrupts
 from toolkit.data.locks import take_lock
 from toolkit.errors import LedgerError, LedgerLocked, LedgerMismatch
-from toolkit.execution import entries, ledgerfile, schema
+from toolkit.execution import entries, ledgerfile, recall, schema
 from toolkit.execution.orders import Account, Event, Intent, Order, Outcome, Position, micro_cash
-from toolkit.execution.schema import nan, time_of
 from toolkit.kernels.account import UNIT
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ class Ledger:
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: int | None, epoch: int, clock: Clock) -> None:
         self.path, self._connection, self._lock, self._epoch, self._clock = path, connection, lock, epoch, clock
-        self._closed = False
+        self._closed, self._inside, self._recall = False, False, recall.Recall()
         # A ledger that is dropped without being closed lets go of its lock as well.
         self._release = finalize(self, os.close, lock) if lock is not None else None
 
@@ -120,14 +119,18 @@ class Ledger:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, this writer's epoch checked first, Ctrl-C and SIGTERM held back until it is whole.
 
+        A block inside of another is a part of it, and is written with it or not at all.
         Where COMMIT itself fails nobody knows whether it was written: the connection is given up for a new one, which reads
         what is there, and LedgerError says so.
         """
         db = self._db
         if self._lock is None:
             raise LedgerError(f"{self.path} is open for reading only", "use Ledger.open to write")
+        if self._inside:
+            yield db
+            return
         with deferred_interrupts():
-            committing = False
+            committing, self._inside = False, True
             try:
                 db.execute("BEGIN IMMEDIATE")
                 (epoch,) = db.execute("SELECT epoch FROM account").fetchone()
@@ -142,6 +145,8 @@ class Ledger:
                     unsure = "it may or may not have been written, read it again" if committing else "nothing was written"
                     raise LedgerError(f"{self.path}: {error}", unsure) from None
                 raise
+            finally:
+                self._inside = False
 
     def _abandon(self, committing: bool) -> None:
         """Ends a transaction that failed; after a failed COMMIT with a new connection, which sees what is on disk."""
@@ -162,14 +167,7 @@ class Ledger:
 
     def account(self) -> Account:
         """Cash, positions and accepted orders as of the last settled session."""
-        name, mode, cash, session = self._db.execute("SELECT name, mode, cash, session FROM account").fetchone()
-        rows = self._db.execute("SELECT symbol, qty, entry, mark, score, seen, peak, out FROM positions ORDER BY rowid")
-        positions = {
-            s: Position(s, qty, nan(e), nan(m), nan(score), time_of(seen), nan(peak), out)
-            for s, qty, e, m, score, seen, peak, out in rows
-        }
-        waiting = self.orders_in("ACCEPTED", "PARTIAL")
-        return Account(name, mode, cash, positions, time_of(session), tuple(waiting))
+        return self._recall.of(self._db, "account", lambda: recall.account_in(self._db))
 
     @property
     def opening_cash(self) -> float:
@@ -178,12 +176,8 @@ class Ledger:
 
     def orders_in(self, *states: str, cycle: str | None = None) -> list[Order]:
         """Orders in these states, oldest first; `qty` is what still waits."""
-        rows = self._db.execute(
-            "SELECT id, cycle, symbol, side, rest, reference, wanted, cut_by, kind, coalesce(trigger, level), day FROM intents"
-            f" WHERE status IN ({','.join('?' * len(states))}) AND (? IS NULL OR cycle = ?) ORDER BY rowid",
-            (*states, cycle, cycle),
-        )
-        return [Order(*(*row, nan(level), bool(day))) for *row, level, day in rows]
+        asked = "orders", states, cycle
+        return list(self._recall.of(self._db, asked, lambda: recall.orders_in(self._db, states, cycle)))
 
     def status(self, order: str) -> str | None:
         """State of an order, None if it was never planned."""
@@ -273,7 +267,7 @@ class Ledger:
     def rows(self, query: str, *values: object) -> list[tuple]:
         """The answer to a question in SQL."""
         with self._reading():
-            return self._db.execute(query, values).fetchall()
+            return list(self._recall.of(self._db, (query, values), lambda: self._db.execute(query, values).fetchall()))
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
