@@ -9,10 +9,15 @@ session, once the gate lets it pass: as a further leg, with ids and a row among 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+<<<<<<< HEAD
 from typing import NamedTuple
+=======
+from typing import Any
+>>>>>>> 2104225 (On paper a close is settled and decided in one transaction: a quiet cycle waits for the disk once)
 
 import numpy as np
 import pandas as pd
@@ -138,44 +143,62 @@ def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], 
     """
     resolve(ledger, desk, clock)
     issues = tuple(desk.reconcile())
-    fills = tuple(desk.settle(bars))
-    first, planned = key, legs(ledger, key)
-    key = planned[-1] if planned else key
-    close_others(ledger, "" if late else key)
-    status = ledger.cycle_status(key)
-    again = {} if late or status != "done" else denied(ledger, planned)
-    if late or (status == "done" and not again):
-        done = status == "done"
-        return _left(ledger, Turn(fills, repeated=done, late=late and not done, issues=issues), [] if late else planned)
-    leg = Leg(first, again) if again else None
-    key = f"{first}+{len(planned)}" if again else key
-    seen = quotes(bars, missing, suspect)
-    around = partial(look or partial(situated, ledger, desk), seen, bars.index[-1], key)
-    denials: tuple[Verdict, ...] = ()
-    cut: tuple[Order, ...] = ()
-    if status != "planned":
-        past = past_of(ledger, bars.index[-1], key)
-        wish, situation, verdicts, leg = decided(scores, weights, gate, key, bars.symbols, desk, around, past, leg)
-        if status == "done" and not verdicts:
-            return _left(ledger, Turn(fills, repeated=True, issues=issues), planned)
-        denials, cut = tuple(v for v in verdicts if not v.passed), wish.cut
-        intents = [
-            Intent(v.order, "PLANNED" if v.passed else "DENIED", str(v) if v.code else "", v.code, v.measured, v.limit)
-            for v in verdicts
-        ] + [Intent(o, "CUT", o.limit) for o in cut]
-        idle = not any(i.status == "PLANNED" for i in intents)
-        about = {"symbols": list(bars.symbols), "at": ledger.now(), "config": config} | ({"leg": leg} if leg else {})
-        kept = recorded(situation, scores, weights) | about if intents or wish.scores else None
-        ledger.plan(key, bars.index[-1], bars.fingerprint, intents, wish.scores or {}, wish.superseded, idle, kept)
-        if intents:
-            desk.forget()
-        cancel(wish.superseded, desk)
-        if idle:
-            return _left(ledger, Turn(fills, (), denials, cut, issues=issues), [*planned, key])
+    first = key
+    with _together(ledger, desk):
+        fills, planned = tuple(desk.settle(bars)), legs(ledger, first)
+        key = planned[-1] if planned else first
+        close_others(ledger, "" if late else key)
+        status = ledger.cycle_status(key)
+        again = {} if late or status != "done" else denied(ledger, planned)
+        if late or (status == "done" and not again):
+            done = status == "done"
+            return _left(ledger, Turn(fills, repeated=done, late=late and not done, issues=issues), [] if late else planned)
+        leg = Leg(first, again) if again else None
+        key = f"{first}+{len(planned)}" if again else key
+        around = partial(look or partial(situated, ledger, desk), quotes(bars, missing, suspect), bars.index[-1], key)
+        wish, verdicts = Plan(), list[Verdict]()
+        if status != "planned":
+            past = past_of(ledger, bars.index[-1], key)
+            wish, situation, verdicts, leg = decided(scores, weights, gate, key, bars.symbols, desk, around, past, leg)
+            if status == "done" and not verdicts:
+                return _left(ledger, Turn(fills, repeated=True, issues=issues), planned)
+            about = {"symbols": list(bars.symbols), "at": ledger.now(), "config": config} | ({"leg": leg} if leg else {})
+            status = _planned(wish, verdicts, situation, scores, weights, about, bars, key, ledger, desk)
+    denials, cut = tuple(v for v in verdicts if not v.passed), wish.cut
+    cancel(wish.superseded, desk)
+    if status == "done":
+        return _left(ledger, Turn(fills, (), denials, cut, issues=issues), [*planned, key])
     orders, more, rejected = send_planned(ledger, desk, gate, key, around, clock)
     if not ledger.is_open(key):
         ledger.close_cycle(key)
     return _left(ledger, Turn(fills, orders, denials + more, cut, rejected, issues=issues), legs(ledger, first))
+
+
+@contextmanager
+def _together(ledger: Ledger, desk: Desk) -> Iterator[None]:
+    """Where the broker lives in the ledger, a close is settled and decided in one transaction: one wait for the disk, not two."""
+    try:
+        with ledger.transaction() if desk.sure else nullcontext():
+            yield
+    except BaseException:
+        desk.forget()  # what it remembers of the account was not written
+        raise
+
+
+def _planned(wish: Plan, verdicts: Sequence[Verdict], situation: Situation, scores: Mapping[str, float],
+             weights: Mapping[str, float], about: dict[str, Any], bars: Bars, key: str, ledger: Ledger,
+             desk: Desk) -> str:  # fmt: skip
+    """Writes the plan down with what it was decided on; the status of its cycle, done where nothing is to be sent."""
+    intents = [
+        Intent(v.order, "PLANNED" if v.passed else "DENIED", str(v) if v.code else "", v.code, v.measured, v.limit)
+        for v in verdicts
+    ] + [Intent(o, "CUT", o.limit) for o in wish.cut]
+    idle = not any(i.status == "PLANNED" for i in intents)
+    kept = recorded(situation, scores, weights) | about if intents or wish.scores else None
+    ledger.plan(key, bars.index[-1], bars.fingerprint, intents, wish.scores or {}, wish.superseded, idle, kept)
+    if intents:
+        desk.forget()
+    return "done" if idle else "planned"
 
 
 def _left(ledger: Ledger, done: Turn, planned: Sequence[str]) -> Turn:
