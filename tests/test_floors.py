@@ -21,6 +21,7 @@ DOORS = {
         "execution/ledger.py",
         "execution/entries.py",
         "execution/ledgerfile.py",
+        "execution/recall.py",
         "cycle/telemetry.py",
         "data/index.py",
     },
