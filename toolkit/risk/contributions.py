@@ -10,11 +10,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from toolkit.data.bars import columns_of
 from toolkit.risk.history import History
 from toolkit.risk.tails import NORMAL, boundary
 from toolkit.risk.volatility import portfolio_deviation
 
 MEASURES = ("volatility", "normal_var", "historical_cvar")
+COLUMNS = pd.MultiIndex.from_product([MEASURES, ("marginal", "component")])
 
 
 def contributions(history: History, weights: np.ndarray, level: float = 0.95) -> pd.DataFrame:
@@ -28,13 +30,8 @@ def contributions(history: History, weights: np.ndarray, level: float = 0.95) ->
         "normal_var": -history.mean - NORMAL.inv_cdf(1.0 - level) * of_deviation(history.covariance, weights),
         "historical_cvar": of_shortfall(history, weights, level),
     }
-    columns = {}
-    for name, marginal in marginals.items():
-        columns[name, "marginal"] = marginal
-        columns[name, "component"] = np.where(weights == 0.0, 0.0, weights * marginal)
-    frame = pd.DataFrame(columns, index=list(history.symbols))
-    frame.columns = pd.MultiIndex.from_product([MEASURES, ("marginal", "component")])
-    return frame
+    columns = [c for each in marginals.values() for c in (each, np.where(weights == 0.0, 0.0, weights * each))]
+    return pd.DataFrame(np.column_stack(columns), index=columns_of(history.symbols), columns=COLUMNS.view())
 
 
 def of_deviation(covariance: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from toolkit.data.bars import columns_of
+
 
 class Correlation(NamedTuple):
     """`average` is over the pairs, each once; `first` the share of variance of the first component of the matrix.
@@ -33,8 +35,7 @@ def correlation_of(covariance: np.ndarray, symbols: tuple[str, ...]) -> Correlat
     if n > 1 and np.isfinite(matrix).all():
         average = float((matrix.sum() - n) / (n * (n - 1)))
         first = float(np.linalg.eigvalsh(matrix)[-1] / n)
-    names = list(symbols)
-    return Correlation(pd.DataFrame(matrix, names, names), average, first)
+    return Correlation(pd.DataFrame(matrix, columns_of(symbols), columns_of(symbols)), average, first)
 
 
 def beta_of(returns: np.ndarray, benchmark: np.ndarray) -> np.ndarray:

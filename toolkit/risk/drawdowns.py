@@ -38,11 +38,11 @@ def drawdowns_of(values: np.ndarray, level: float = 0.95) -> Drawdowns:
         return Drawdowns(np.nan, 0, np.nan, np.nan, np.nan)
     falls = -drawdown_of(values)
     counted = falls[1:]
-    lengths = [last - first for first, _, last, _ in spans(falls)]
+    begins, ends = below(falls)
     cdar = float(historical(-counted[None, :], level)[1][0])
     return Drawdowns(
         float(falls.max()) + 0.0,
-        max(lengths, default=0),
+        int((np.minimum(ends, len(falls) - 1) - begins + 1).max(initial=0)),
         float(falls[-1]) + 0.0,
         cdar + 0.0,
         float(np.sqrt(np.mean(counted**2))),
@@ -51,13 +51,18 @@ def drawdowns_of(values: np.ndarray, level: float = 0.95) -> Drawdowns:
 
 def spans(falls: np.ndarray) -> list[tuple[int, int, int, bool]]:
     """Position of peak, trough, and recovery (or the last bar) of each drawdown, and whether it recovered."""
-    under = np.concatenate([[False], falls > 0.0, [False]])
-    edges = np.flatnonzero(np.diff(under.astype(np.int8)))
     found = []
-    for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist()):
+    for begin, end in zip(*(each.tolist() for each in below(falls))):
         trough = begin + int(np.argmax(falls[begin:end]))
         found.append((begin - 1, trough, min(end, len(falls) - 1), end < len(falls)))
     return found
+
+
+def below(falls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first bar of each stretch below a peak, and the first after it."""
+    under = np.concatenate([[False], falls > 0.0, [False]])
+    edges = np.flatnonzero(under[1:] != under[:-1])
+    return edges[::2], edges[1::2]
 
 
 def drawdown_table(curve: pd.Series, count: int = 5) -> pd.DataFrame:

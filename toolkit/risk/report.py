@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from toolkit.data.bars import columns_of
 from toolkit.errors import InvalidParameter, InvalidSymbol
 from toolkit.risk.contributions import contributions
 from toolkit.risk.correlation import Correlation, beta_of, correlation_of
@@ -135,13 +136,18 @@ class RiskReport:
         """Slope on the benchmark over the window, by symbol and of the portfolio (of equity); NaN without a benchmark."""
         both = np.vstack([self.history.recent, self.recent])
         slopes = beta_of(both, self._benchmark_returns[len(self.returns) - both.shape[1] :])
-        return pd.Series(slopes, index=[*self.history.symbols, "portfolio"], name="beta")
+        return pd.Series(slopes, index=columns_of((*self.history.symbols, "portfolio")), name="beta")
 
     # ------------------------------------------------------------------------------------------------ what it may lose
     @cached_property
     def tails(self) -> pd.DataFrame:
         """VaR and CVaR by method: see `tails.tail_table`."""
         return tail_table(self.returns, self.history.window)
+
+    @cached_property
+    def worst(self) -> dict[float, tuple[float, float]]:
+        """Historical VaR and CVaR of the bar to come, by level."""
+        return {level: next_bar(self.returns, "historical", level, self.history.window) for level in LEVELS}
 
     @cached_property
     def contributions(self) -> pd.DataFrame:
@@ -265,10 +271,10 @@ MEASURES: dict[str, Callable[[RiskReport], float]] = {
         portfolio_deviation(report.weights, report.history.covariance) * report.history.bars_per_year**0.5
     ),
     "beta": lambda report: abs(float(report.beta.iloc[-1])),
-    "var_95": lambda report: next_bar(report.returns, "historical", 0.95, report.history.window)[0],
-    "cvar_95": lambda report: next_bar(report.returns, "historical", 0.95, report.history.window)[1],
-    "var_99": lambda report: next_bar(report.returns, "historical", 0.99, report.history.window)[0],
-    "cvar_99": lambda report: next_bar(report.returns, "historical", 0.99, report.history.window)[1],
+    "var_95": lambda report: report.worst[0.95][0],
+    "cvar_95": lambda report: report.worst[0.95][1],
+    "var_99": lambda report: report.worst[0.99][0],
+    "cvar_99": lambda report: report.worst[0.99][1],
     "drawdown": lambda report: 1.0 - report.equity / report.peak,
     "days_to_exit": lambda report: longest_exit(report),
 }
