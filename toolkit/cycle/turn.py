@@ -13,11 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-<<<<<<< HEAD
-from typing import NamedTuple
-=======
-from typing import Any
->>>>>>> 2104225 (On paper a close is settled and decided in one transaction: a quiet cycle waits for the disk once)
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd

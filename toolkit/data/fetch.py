@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from functools import partial
+from queue import SimpleQueue
+from typing import NoReturn, TypeVar
 
 import joblib
 import pandas as pd
@@ -33,23 +35,35 @@ def in_parallel(
     it has fetched.
     """
 
-    def fetched(group: Sequence[str]) -> Fetched:
-        try:
-            return fetch(group)
-        finally:
-            leave()
-
     if len(groups) == 1:
         yield from store(fetch(groups[0])).items()
         return
-    threads = joblib.Parallel(n_jobs=n_jobs, backend="threading", return_as="generator_unordered")
-    total = sum(map(len, groups))
+    threads = joblib.Parallel(n_jobs=min(n_jobs, len(groups)), backend="threading", return_as="generator_unordered")
+    total, arrived = sum(map(len, groups)), SimpleQueue[Callable[[], Fetched]]()
+
+    def arriving(group: Sequence[str]) -> None:
+        try:
+            fetched = fetch(group)
+        except BaseException as error:
+            arrived.put(partial(_raise, error))
+        else:
+            arrived.put(lambda: fetched)
+        finally:
+            leave()
+
     # A single wave of threads is over at once, and a bar that only sometimes shows would change a notebook's outputs.
     with tqdm(total=total, desc="fetching bars", unit="symbol", leave=False, disable=len(groups) <= n_jobs) as bar:
-        for arrived in threads(joblib.delayed(carried(fetched))(group) for group in groups):
-            answers = store(arrived)
+        running = threads(joblib.delayed(carried(arriving))(group) for group in groups)
+        for _ in groups:  # joblib looks for what has arrived every 10 ms, a queue wakes at once
+            answers = store(arrived.get()())
             bar.update(len(answers))
             yield from answers.items()
+        for _ in running:
+            pass
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
 
 
 def asked(

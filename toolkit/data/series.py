@@ -60,8 +60,8 @@ def recorded(
         issues.append(Issue("NOT_A_SESSION", history.symbol, message))
     if future.any():
         issues.append(Issue("FUTURE_BAR", history.symbol, f"{future.sum()} bars of sessions to come dropped"))
-    sessions = np.unique(at[known])
-    lacking = int(sessions[-1] - sessions[0]) + 1 - len(sessions)
+    sessions = at[known]  # rising, as labels are
+    lacking = int(sessions[-1] - sessions[0]) - int((sessions[1:] != sessions[:-1]).sum())
     if lacking:
         issues.append(Issue("GAP", history.symbol, f"{lacking} sessions without a bar"))
     traded = np.ascontiguousarray(history.traded[:, inside][:, known])

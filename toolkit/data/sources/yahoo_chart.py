@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -141,8 +142,16 @@ def history_of(
 
 
 def _days(stamps: np.ndarray, zone: str) -> np.ndarray:
-    local = pd.DatetimeIndex(stamps.astype("M8[s]")).tz_localize("UTC").tz_convert(zone)
-    return local.tz_localize(None).normalize().as_unit("ns").asi8.view("M8[ns]")
+    return _days_of(stamps.tobytes(), zone)
+
+
+@lru_cache(maxsize=16)
+def _days_of(stamps: bytes, zone: str) -> np.ndarray:
+    """Local dates of seconds since 1970 (i8); symbols of one exchange have the same ones."""
+    local = pd.DatetimeIndex(np.frombuffer(stamps, "M8[s]")).tz_localize("UTC").tz_convert(zone).tz_localize(None)
+    days = local.to_numpy().astype("M8[D]").astype("M8[ns]")
+    days.flags.writeable = False
+    return days
 
 
 def _not_before_live(stamps: np.ndarray, days: np.ndarray, live: int) -> np.ndarray:
@@ -259,5 +268,6 @@ def _events(splits: np.ndarray, times: np.ndarray, paid: frozenset[tuple[str, in
     events["split"][np.searchsorted(days, splits["date"])] = splits["split"]
     divided = splits["split"] ** np.minimum(times, 1)
     for k, day in enumerate(days):
-        events["dividend"][k] = round(amounts.get(day, 0.0) * float(divided[splits["date"] >= day].prod()), 6)
+        paid_then = amounts.get(day, 0.0)
+        events["dividend"][k] = round(paid_then * float(divided[splits["date"] >= day].prod()) if len(splits) else paid_then, 6)
     return events
