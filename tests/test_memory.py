@@ -6,6 +6,7 @@ import contextlib
 import functools
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import pytest
 
 from conftest import random_bars
 from toolkit.data import ReplayClock
+from toolkit.data.bars import NO_WHOLE
 from toolkit.errors import InvalidParameter, StrategyFailed
 from toolkit.signals import SignalGenerator, trend_and_rsi
 
@@ -54,6 +56,33 @@ def test_equal_bars_of_another_object_are_the_same_bars_and_one_more_bar_is_not(
     assert len(asked) == 1
     generator.scores(random_bars(9, n_bars=60).until("2011-02-01"))
     assert len(asked) == 2
+
+
+def hashed(bars) -> bool:
+    """Whether fingerprints of the bars were made."""
+    return "chain" in vars(bars.whole)
+
+
+def test_nothing_is_hashed_for_bars_that_come_again_or_are_like_none_before():
+    generator = SignalGenerator(lambda bars: bars.close * 0.0)
+    bars = random_bars(11, n_bars=60)
+    for known in (bars, bars.until(bars.index[-1]), bars):
+        generator.scores(known)
+    assert not hashed(bars) and generator.stats()["hits"] == 2
+    other = random_bars(12, n_bars=60)
+    generator.scores(other)
+    assert hashed(bars) and not hashed(other)  # of what was there before, the fingerprint alone is kept
+
+
+def test_bars_that_differ_in_an_old_price_alone_are_others():
+    strategy, asked = counted()
+    generator = SignalGenerator(strategy)
+    bars = random_bars(13, n_bars=60)
+    traded = bars.traded.copy()
+    traded[3, 0, 7] += 0.01
+    for known in (bars, replace(bars, traded=traded, whole=NO_WHOLE), bars):
+        generator.scores(known)
+    assert len(asked) == 2 and generator.stats()["hits"] == 1
 
 
 def test_the_least_recently_used_goes_first():

@@ -37,7 +37,7 @@ class SignalGenerator:
     @phase("signals")
     def scores(self, bars: Bars) -> pd.DataFrame:
         """Scores in [-1, 1] or NaN, shape (n_bars, n_symbols); a copy on write, the memory is not touched by it."""
-        return self._recent.get(bars.fingerprint, lambda: self._scored(bars)).copy(deep=False)
+        return self._recent.get(bars, lambda: self._scored(bars)).copy(deep=False)
 
     def _scored(self, bars: Bars) -> pd.DataFrame:
         if not isinstance(self.strategy, Strategy):

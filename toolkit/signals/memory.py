@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from numbers import Real
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import pandas as pd
 
@@ -14,11 +14,48 @@ from toolkit.data.clock import Clock, SystemClock
 from toolkit.errors import InvalidParameter
 from toolkit.signals.panels import whole
 
+if TYPE_CHECKING:
+    from toolkit.data.bars import Bars
+
 Kept = TypeVar("Kept")
 
 
+class Seen:
+    """Bars as a key: the same if they are the same views, or else if their fingerprints are.
+
+    So nothing is hashed for bars that come again, or that are like none before. `settle` lets go of the bars.
+    """
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars: Bars | None = bars
+        self._fingerprint = ""
+        last = bars.traded[:, :, -1:].tobytes()
+        self._hash = hash((bars.symbols, len(bars), bars.interval, bars.index[-1] if len(bars) else None, last))
+
+    @property
+    def fingerprint(self) -> str:
+        if self._bars is not None and not self._fingerprint:
+            self._fingerprint = self._bars.fingerprint
+        return self._fingerprint
+
+    def settle(self) -> None:
+        """From now on the fingerprint alone is kept."""
+        self._fingerprint, self._bars = self.fingerprint, None
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Seen):
+            return NotImplemented
+        mine, theirs = self._bars, other._bars
+        if mine is not None and theirs is not None and mine.whole is theirs.whole and len(mine) == len(theirs):
+            return True
+        return self.fingerprint == other.fingerprint
+
+
 class Recent(Generic[Kept]):
-    """The last `max_size` results, each for `ttl` seconds of `clock` (None: until displaced), by a key.
+    """The last `max_size` results, each for `ttl` seconds of `clock` (None: until displaced), by the bars they are of.
 
     Safe to share between threads: one computes, the others wait for its result.
     """
@@ -28,14 +65,15 @@ class Recent(Generic[Kept]):
             raise InvalidParameter(f"ttl is {ttl!r}, it must be seconds of at least 0", "pass ttl=None to keep results")
         self.clock = SystemClock() if clock is None else clock
         self.max_size, self.ttl = whole("max_size", max_size), ttl
-        self._kept: OrderedDict[str, tuple[pd.Timestamp, Kept]] = OrderedDict()
+        self._kept: OrderedDict[Seen, tuple[pd.Timestamp, Kept]] = OrderedDict()
+        self._newest: Seen | None = None  # its bars are still held
         self._hits = self._misses = 0
         self._lock = threading.RLock()
 
-    def get(self, key: str, make: Callable[[], Kept]) -> Kept:
-        """The result kept under the key, or the one that `make` gives now; nothing is kept when it raises."""
+    def get(self, bars: Bars, make: Callable[[], Kept]) -> Kept:
+        """The result kept for the bars, or the one that `make` gives now; nothing is kept when it raises."""
         with self._lock:
-            now = self.clock.now()
+            key, now = Seen(bars), self.clock.now()
             kept = self._kept.get(key)
             if kept is not None and self._fresh(kept[0], now):
                 self._hits += 1
@@ -43,7 +81,10 @@ class Recent(Generic[Kept]):
                 return kept[1]
             self._misses += 1
             made = make()
-            self._kept[key] = now, made
+            if self._newest is not None and self._newest in self._kept:
+                self._newest.settle()
+            self._kept.pop(key, None)
+            self._kept[key], self._newest = (now, made), key
             self._kept.move_to_end(key)
             while len(self._kept) > self.max_size:
                 self._kept.popitem(last=False)
@@ -56,6 +97,7 @@ class Recent(Generic[Kept]):
         """Forgets all results; the counts go on."""
         with self._lock:
             self._kept.clear()
+            self._newest = None
 
     def stats(self) -> dict[str, float]:
         """Counts since the start (hits, misses, total_requests), size, and hit_rate, miss_rate [0..1], at first 0."""

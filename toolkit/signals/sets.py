@@ -45,7 +45,7 @@ class IndicatorSet:
         if not hasattr(bars, "fingerprint"):
             cure = "pass Bars, e.g. of Bars.from_frame(frame, symbol='XYZ')"
             raise InvalidParameter(f"a set of indicators is given a {type(bars).__name__}", cure)
-        return self._recent.get(bars.fingerprint, lambda: Values(self.members, bars))
+        return self._recent.get(bars, lambda: Values(self.members, bars))
 
     def compute(self, bars: Bars, out: np.ndarray | None = None) -> Values:
         """The values of these bars, all members in one pass, into `out` (n_outputs, n_symbols, n_bars) if given.
