@@ -56,6 +56,31 @@ def test_nothing_of_a_transaction_that_fails_is_kept(ledger):
     assert ledger.account().cash == 10_000 * UNIT and verify(ledger) == []
 
 
+def test_what_is_read_once_is_read_again_after_any_change_and_after_none_that_was_taken_back(ledger):
+    cash, asked = 10_000 * UNIT, "SELECT cash FROM account"
+    reader = Ledger.read(ledger.path)
+    for change in (1, 2):
+        with ledger.transaction() as db:
+            db.execute("UPDATE account SET cash = cash + 1")
+            assert ledger.account().cash == cash + change  # its own, before it is written,
+            assert reader.account().cash == cash + change - 1  # and nobody else's
+        for one in (ledger, reader):
+            assert one.account().cash == one.rows(asked)[0][0] == cash + change
+    with pytest.raises(ZeroDivisionError), ledger.transaction() as db:
+        db.execute("UPDATE account SET cash = 0")
+        assert ledger.account().cash == 0 and 1 / 0
+    assert ledger.account().cash == ledger.rows(asked)[0][0] == cash + 2
+    assert verify(reader) == verify(reader)  # a snapshot begins and ends each time
+    reader.close()
+
+
+def test_a_block_inside_of_a_transaction_is_written_with_it_or_not_at_all(ledger):
+    with pytest.raises(ZeroDivisionError), ledger.transaction():
+        ledger.plan("s|1", DAY, "bars", [Intent(BUY)], {})
+        assert ledger.status(BUY.id) == "PLANNED" and 1 / 0
+    assert ledger.status(BUY.id) is None
+
+
 def test_an_order_moves_only_where_it_may(ledger):
     ledger.plan("s|1", DAY, "bars", [Intent(BUY)], {})
     with pytest.raises(LedgerError, match="from PLANNED to FILLED"):

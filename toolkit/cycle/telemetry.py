@@ -57,7 +57,7 @@ CACHES = "bars", "indicators", "account"
 COLUMNS = tuple(f.name for f in fields(CycleRow))
 
 
-def _empty(default: str | float) -> list[str] | array:
+def _empty(default: Any) -> list[str] | array:
     """A column of such values: of numbers 8 bytes each, of texts a reference to the one of its kind."""
     return [] if isinstance(default, str) else array("d" if isinstance(default, float) else "q")
 

@@ -172,7 +172,7 @@ def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], 
 
 @contextmanager
 def _together(ledger: Ledger, desk: Desk) -> Iterator[None]:
-    """Where the broker lives in the ledger, a close is settled and decided in one transaction: one wait for the disk, not two."""
+    """One transaction, so one wait for the disk, to settle and decide a close where the broker lives in the ledger."""
     try:
         with ledger.transaction() if desk.sure else nullcontext():
             yield

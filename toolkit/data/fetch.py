@@ -34,7 +34,6 @@ def in_parallel(
     Only the calling thread stores, so that the others need not wait for the disk or for each other; each calls `leave` when
     it has fetched.
     """
-
     if len(groups) == 1:
         yield from store(fetch(groups[0])).items()
         return

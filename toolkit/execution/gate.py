@@ -156,8 +156,8 @@ class Gate:
                 value, whole = self._opening(order, account) * order.reference, order.qty * order.reference
                 gross, room = gross + value, room - value
                 low, high = (low, high + whole) if order.side == "buy" else (low - whole, high)
-        rest = (float(state[name]) for name in Planned._fields[4:])
-        done, planned, committed, verdicts = Planned(float(gross), low, high, float(room), *rest), 0, 0.0, []
+        equities = (float(state[name]) for name in Planned._fields[4:])
+        done, planned, committed, verdicts = Planned(float(gross), low, high, float(room), *equities), 0, 0.0, []
         for order in sorted(orders, key=lambda o: self._opening(o, account) > 0):
             opening = self._opening(order, account)
             verdict = self._operational(Asked(order, opening, planned, committed, self.limits.max_stale_sessions), situation)

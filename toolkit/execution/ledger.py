@@ -267,6 +267,8 @@ class Ledger:
     def rows(self, query: str, *values: object) -> list[tuple]:
         """The answer to a question in SQL."""
         with self._reading():
+            if not query.startswith("SELECT"):  # BEGIN is no question
+                return self._db.execute(query, values).fetchall()
             return list(self._recall.of(self._db, (query, values), lambda: self._db.execute(query, values).fetchall()))
 
     @contextmanager
