@@ -78,6 +78,7 @@ class Telemetry:
             self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = OFF")
+            self._db.execute("PRAGMA cache_size = -64")  # KiB: rows are only added
             types = ", ".join(f"{f.name} {'TEXT' if isinstance(f.default, str) else 'REAL'}" for f in fields(CycleRow))
             self._db.execute(f"CREATE TABLE IF NOT EXISTS cycles({types})")
             if "status" not in {name for _, name, *_ in self._db.execute("PRAGMA table_info(cycles)")}:  # of an earlier version

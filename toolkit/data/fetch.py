@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -31,16 +32,19 @@ def in_parallel(
 ) -> Iterator[tuple[str, Result]]:
     """What `store` makes of each group that threads have fetched, as it arrives; a bar shows above one wave of threads.
 
-    Only the calling thread stores, so that the others need not wait for the disk or for each other; each calls `leave` when
-    it has fetched.
+    Only the calling thread stores, so that the others need not wait for the disk or for each other; they call `leave` at the
+    end of the last wave.
     """
     if len(groups) == 1:
         yield from store(fetch(groups[0])).items()
         return
+    # No more threads than groups: each leaves an arena of the C library behind, which keeps what was freed in it.
     threads = joblib.Parallel(n_jobs=min(n_jobs, len(groups)), backend="threading", return_as="generator_unordered")
     total, arrived = sum(map(len, groups)), SimpleQueue[Callable[[], Fetched]]()
+    begun = itertools.count(1)
 
     def arriving(group: Sequence[str]) -> None:
+        number = next(begun)
         try:
             fetched = fetch(group)
         except BaseException as error:
@@ -48,7 +52,8 @@ def in_parallel(
         else:
             arrived.put(lambda: fetched)
         finally:
-            leave()
+            if number > len(groups) - n_jobs:
+                leave()
 
     # A single wave of threads is over at once, and a bar that only sometimes shows would change a notebook's outputs.
     with tqdm(total=total, desc="fetching bars", unit="symbol", leave=False, disable=len(groups) <= n_jobs) as bar:
