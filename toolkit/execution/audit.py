@@ -85,13 +85,17 @@ def positions_of(events: pd.DataFrame) -> dict[str, Position]:
     return folded
 
 
+def _of_kind(book: Book, kind: str) -> pd.DataFrame:
+    events = book.tables["events"]
+    return events[events["kind"] == kind]
+
+
 def _fills(book: Book) -> Iterator[str]:
     """A fill belongs to an order of its symbol and side, and costs what its price says."""
-    orders = book.tables["intents"].set_index("id")
-    fills = book.tables["events"].query("kind == 'fill'")
-    for f in fills.itertuples(index=False):
-        if isinstance(f.order_id, str) and f.order_id in orders.index:
-            symbol, side = orders.loc[f.order_id, ["symbol", "side"]]
+    orders = {order: asked for order, *asked in book.tables["intents"][["id", "symbol", "side"]].itertuples(index=False)}
+    for f in _of_kind(book, "fill").itertuples(index=False):
+        if isinstance(f.order_id, str) and f.order_id in orders:
+            symbol, side = orders[f.order_id]
             if (symbol, side) != (f.symbol, "buy" if f.qty > 0 else "sell"):
                 yield f"{f.id} moved {shares(f.qty)} {f.symbol}, its order is to {side} {symbol}"
         if not abs(f.cash + f.fee + f.qty * nan(f.price)) <= 1.0 + 1e-9 * abs(f.cash):
@@ -100,16 +104,19 @@ def _fills(book: Book) -> Iterator[str]:
 
 def _filled(book: Book) -> Iterator[str]:
     """What was filled of an order and what waits of it make the order, where no split can have come between."""
-    fills = book.tables["events"].query("kind == 'fill'").groupby("order_id").agg(qty=("qty", "sum"), last=("session", "last"))
+    fills, lasts = Counter[str](), dict[str, str]()
+    for order, qty, session in _of_kind(book, "fill")[["order_id", "qty", "session"]].dropna().itertuples(index=False):
+        fills[order] += int(qty)
+        lasts[order] = session
     began = dict(zip(book.tables["cycles"]["key"], book.tables["cycles"]["session"], strict=True))
     pasts = pasts_of(book.tables["events"])
     for o in book.tables["intents"].itertuples(index=False):
-        filled = abs(int(fills["qty"].get(o.id, 0)))
+        filled = abs(fills[o.id])
         more, less = filled + o.rest > o.qty, o.status in WHOLE and filled + o.rest < o.qty
         if (more or less) and (
             book.account.mode not in OURS
             or (o.kind != "market" and o.status in WAITING and o.trigger == o.level)  # what has ended keeps no trigger
-            or _unsplit(pasts.get(o.symbol, Past([], [], [])), began[o.cycle], fills["last"].get(o.id, LAST))
+            or _unsplit(pasts.get(o.symbol, Past([], [], [])), began[o.cycle], lasts.get(o.id, LAST))
         ):
             parts = f"{shares(filled)} filled and {shares(o.rest)} that wait"
             yield f"order {o.id} is {o.status}: {parts} are not the {shares(o.qty)} ordered"
@@ -160,8 +167,9 @@ def _verdicts(book: Book) -> Iterator[str]:
 
     Orders of ledgers that kept no verdicts yet have steps without an instant: they are not asked.
     """
-    first = book.tables["order_events"].drop_duplicates("id").query("at != '' and after != 'CUT'")
-    judged = book.tables["verdicts"].query("stage == 'plan'")
+    first = book.tables["order_events"].drop_duplicates("id")
+    first = first[(first["at"] != "") & (first["after"] != "CUT")]
+    judged = book.tables["verdicts"][book.tables["verdicts"]["stage"] == "plan"]
     counts, codes = Counter(judged["id"]), dict(zip(judged["id"], judged["code"], strict=True))
     for order, after in first[["id", "after"]].itertuples(index=False):
         if counts[order] != 1:
@@ -172,7 +180,7 @@ def _verdicts(book: Book) -> Iterator[str]:
 
 def _cycles(book: Book) -> Iterator[str]:
     """A cycle that is done has no order that is neither at the broker nor given up."""
-    done = set(book.tables["cycles"].query("status == 'done'")["key"])
+    done = set(book.tables["cycles"]["key"][book.tables["cycles"]["status"] == "done"])
     for order, cycle, status in book.tables["intents"][["id", "cycle", "status"]].itertuples(index=False):
         if cycle in done and status in (*UNSENT, *UNSURE):
             yield f"cycle {cycle} is done, its order {order} is {status}"
