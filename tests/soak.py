@@ -2,12 +2,16 @@
 
     python -m tests.soak [--cycles 10000]
 
-A paper account over the bundled years, on a clock that moves when the loop sleeps.
+A paper account over the bundled years, on a clock that moves when the loop sleeps. Ten thousand cycles are twelve years, so the
+history that a cycle works on grows from one year to thirteen. Memory is measured after the C library has given back what is
+free (`malloc_trim`): of the 9 MB by which a process with eleven years of bars exceeds one with a year and a half, 2 MB were in
+use (`malloc_info`), the rest was free memory that the arenas of glibc keep.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import datetime as dt
 import gc
 import os
@@ -82,15 +86,17 @@ class Soaked:
 
 
 def resident() -> int:
-    """Bytes of this process that lie in memory."""
+    """Bytes of this process that lie in memory, without those that the C library merely keeps (glibc)."""
     gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def open_files() -> int:
-    """Descriptors, those of the cache's index apart: SQLite keeps those of closed connections for the next one."""
-    names = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
-    return sum(os.path.lexists(name) and not os.readlink(name).endswith("cache.db") for name in names)
+    """Descriptors of this process."""
+    return len(os.listdir("/proc/self/fd"))
 
 
 def soak(cycles: int, seed: int, folder: Path, progress: bool = False) -> Soaked:
@@ -115,7 +121,7 @@ def soak(cycles: int, seed: int, folder: Path, progress: bool = False) -> Soaked
             summary = engine.run_continuous(5, cycles=cycles, on_cycle=after)
         status = engine.telemetry.frame()["status"]
         unsound = verify(engine.ledger)
-    first, last = ([min(values) for values in zip(*seen)] for seen in marks)  # the threads of a fetch come and go
+    first, last = ([min(values) for values in zip(*seen)] for seen in marks)
     return Soaked(
         len(status), int((status == "").sum()), int((status == "partial").sum()), source.asked, source.failed,
         last[0] / first[0] - 1.0, last[1] - first[1], unsound, summary.ended,
