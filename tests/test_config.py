@@ -20,6 +20,11 @@ GOOD = "symbols: [AAPL, IBM]\n"
         ("cash: 1000.0\n", ["key 'symbols' is missing"]),
         (GOOD + "simbols: 3\n", ["unknown key 'simbols'", "did you mean 'symbols'"]),
         (GOOD + "risk: {max_positon: 0.2}\n", ["unknown key 'risk.max_positon'", "did you mean 'max_position'"]),
+        (GOOD + "operations: {turnover_day: 2.0}\n", ["unknown key 'operations.turnover_day'", "under risk, as max_turnover"]),
+        (GOOD + "operations: {max_net: 1.0}\n", ["unknown key 'operations.max_net'", "under risk, as max_net"]),
+        (GOOD + "operations: {daily_loss: 0.1}\n", ["'operations.daily_loss'", "under risk, as daily_loss"]),
+        (GOOD + "operations: {max_drawdown: 0.1}\n", ["'operations.max_drawdown'", "under risk, as max_drawdown"]),
+        (GOOD + "operations: {drawdown_halts: 1}\n", ["operations.drawdown_halts is 1"]),
         ("symbols: []\n", ["symbols is []", "at least 1 item"]),
         ("symbols: [BRK/B]\n", ["BRK/B", "BRK-B"]),
         ("symbols: [../../x]\n", ["../../x"]),
@@ -47,6 +52,19 @@ def test_one_sentence_with_file_key_value_and_cure(tmp_path, text, said):
 def test_a_missing_file_is_said_too(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
         read_config(tmp_path / "none.yaml")
+
+
+def test_limits_that_are_not_written_are_those_of_the_mode(tmp_path):
+    (tmp_path / "c.yaml").write_text(GOOD + "risk: {daily_loss: 0.03, max_net: 0.5}\n")
+    for mode, turnover, drawdown in (
+        ("replay", 2.0, 0.20),
+        ("paper", 2.0, 0.20),
+        ("broker-paper", 2.0, 0.20),
+        ("live", 0.5, 0.10),
+    ):
+        _, limits, _, _ = read_config(tmp_path / "c.yaml", mode=mode).economics()
+        assert (limits.max_net, limits.daily_loss) == (0.5, 0.03)
+        assert (limits.max_turnover, limits.max_drawdown, limits.max_gross) == (turnover, drawdown, 1.0)
 
 
 def test_overrides_win_and_folders_are_relative_to_the_file(tmp_path):

@@ -84,6 +84,20 @@ def test_a_preview_trades_nothing_and_says_what_the_next_cycle_does(values):
     assert "cut by MAX_POSITION" in preview.frame().loc["IBM", "why"]
 
 
+def test_a_preview_and_its_cycle_go_by_the_same_losses(values):
+    limits = {"max_order_share": 0.25, "max_turnover": 0.1, "daily_loss": 0.0, "max_drawdown": 0.03}
+    when = {"start": dt.date(2008, 8, 1), "end": dt.date(2009, 2, 28), "operations": {"drawdown_halts": False}}
+    engine, limited = TradingEngine.from_values(**values | when | {"risk": limits}), set()
+    for _ in range(120):
+        preview = engine.preview()
+        done = engine.run_cycle().turn
+        asked, traded = ([(o.id, o.qty, o.limit) for o in orders] for orders in (preview.orders, done.orders + done.cut))
+        assert sorted(asked) == sorted(traded) and done.denials == () and not preview.denials
+        limited |= {limit for _, _, limit in asked}
+        engine.clock.advance()
+    assert {"DAILY_LOSS", "MAX_DRAWDOWN", "MAX_TURNOVER_DAY"} <= limited
+
+
 def test_paper_resumes_its_account_and_a_replay_opens_a_fresh_one(values):
     values |= {"mode": "paper", "account": "mine"}
     clocks = [ReplayClock([close_of(day)]) for day in ("2012-03-01", "2012-03-02")]

@@ -107,6 +107,20 @@ def test_what_is_skipped_changes_nothing(market, rules, cash, blocks):
     compare(leapt(market, rules, cash, edges), walked(market, rules, cash, edges))
 
 
+@settings(max_examples=150, deadline=None)
+@given(market=markets(n_symbols=3, n_bars=120, stays=STAYS), rules=rules_that_rest, cash=amounts)
+def test_the_account_after_it_is_the_same_too(market, rules, cash):
+    """Equity of the bar before and the highest so far among it; the highest where a limit asks for it."""
+    rules = rules._replace(max_drawdown=min(rules.max_drawdown, 0.5))
+    stepped, equity = new_book(market.shape[0], cash), np.zeros(market.shape[1])
+    walk(0, market.shape[1], *market, stepped, rules, equity)
+    book, busy, curve, cuts = room_for(market, cash, 1)
+    leap.busy_bars(market.scores, market.weights, special_of(market), busy)
+    leap.leap(*market, busy, book, rules, curve, blocks_of(market.shape[1], 1), cuts)
+    assert book.account[0] == stepped.account[0]
+    assert book.account[0]["highest"] == max(round(cash * UNIT), equity.max())
+
+
 def switched(market: Market, upper: np.ndarray, lower: np.ndarray) -> Market:
     """The market with a score of 1 where upper > lower, else 0; not known where either is not."""
     scores = np.where(np.isnan(upper) | np.isnan(lower), np.nan, (upper > lower).astype(float))

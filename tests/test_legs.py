@@ -11,6 +11,7 @@ from toolkit.cycle.engine import TradingEngine
 from toolkit.cycle.incident import replay
 from toolkit.cycle.turn import situated, turn
 from toolkit.execution.audit import verify
+from toolkit.execution.book import LIMIT_NAMES
 from toolkit.execution.brokers.paper import PaperBroker
 from toolkit.execution.brokers.values import Answer
 from toolkit.execution.checks import Operations
@@ -37,11 +38,11 @@ def ledger(tmp_path):
     opened.close()
 
 
-def go(ledger, t=10, broker=None, operations=Operations(), late=False, seen=lambda found: found):
+def go(ledger, t=10, broker=None, operations=Operations(), late=False, seen=lambda found: found, rules=RULES):
     """The turn of bar `t`; `seen` changes what the gate looks at."""
     desk = broker or PaperBroker(ledger, RULES)
     return turn(BARS.until(BARS.index[t]), dict.fromkeys(WANTED, 1.0), WANTED, key=f"k{t}", desk=desk, ledger=ledger,
-                gate=Gate(LIMITS, RULES, operations), late=late,
+                gate=Gate(LIMITS, rules, operations), late=late,
                 look=lambda *asked: seen(situated(ledger, desk, *asked)))  # fmt: skip
 
 
@@ -107,21 +108,13 @@ def test_a_reason_that_does_not_pass_is_denied_once_a_session_whatever_comes(led
 
 def test_codes_that_pass_are_codes_of_the_gate_and_none_of_an_economic_limit():
     assert PASSING.issubset(CURES)
-    assert not PASSING & {
-        "MAX_ORDER_NOTIONAL",
-        "MAX_POSITION",
-        "MAX_GROSS",
-        "MIN_CASH",
-        "MAX_ORDERS_DAY",
-        "DUPLICATE",
-        "BAR_JUMP",
-    }
+    assert not PASSING & {*LIMIT_NAMES.values(), "MAX_ORDERS_DAY", "DUPLICATE", "BAR_JUMP"}
 
 
 def test_a_denied_order_takes_no_place_in_the_counts_of_the_day(ledger):
-    counted = Operations(orders_day=2, orders_symbol_day=1, orders_cycle=2, turnover_day=0.75)
-    go(ledger, operations=counted, seen=killed)
-    assert len(go(ledger, operations=counted).orders) == 2
+    counted, bounded = Operations(orders_day=2, orders_symbol_day=1, orders_cycle=2), RULES._replace(max_turnover=0.75)
+    go(ledger, operations=counted, rules=bounded, seen=killed)
+    assert len(go(ledger, operations=counted, rules=bounded).orders) == 2
 
 
 def test_what_a_switch_stopped_while_orders_went_out_follows_when_it_is_lifted(ledger):

@@ -67,6 +67,23 @@ def test_law_3_every_order_trade_and_micro_dollar_of_the_loop_is_that_of_the_bac
     assert len(both.backtest.orders) > 0 and both.brokers[0].denials == ()
 
 
+def test_each_limit_cuts_in_the_loop_what_it_cuts_in_the_backtest(bundled):
+    bars = bundled.since("2008-06-01").until("2009-06-30")
+    limits = Limits(
+        allow_short=True,
+        leverage=2.0,
+        max_net=0.3,
+        max_turnover=0.35,
+        daily_loss=0.01,
+        max_drawdown=0.12,
+        max_stale_sessions=99,
+    )
+    both = parity(restless, bars, limits=limits, policy=Policy(band=0.02), progress=False)
+    cut = both.backtest.orders["limit"].value_counts()
+    assert both.same and both.brokers[0].denials == (), str(both)
+    assert {"MAX_NET", "MAX_TURNOVER_DAY", "DAILY_LOSS", "MAX_DRAWDOWN"} <= set(cut.index), cut
+
+
 def test_a_broker_that_fills_a_cent_off_is_named_order_by_order(bundled):
     class Careless(PaperBroker):
         def settle(self, bars):

@@ -93,9 +93,8 @@ def mark(t, prices, book):
         elif p.qty < 0:
             short -= np.rint(p.qty * p.mark)
     account.long, account.short = long, short
-    account.before, account.equity = account.equity, account.cash + long - short
-    if account.equity > account.highest:
-        account.highest = account.equity
+    equity = account.cash + long - short
+    account.before, account.equity, account.highest = account.equity, equity, max(account.highest, equity)
 
 
 # ------------------------------------------------------------------------------------------------------------ 5. decide
@@ -171,7 +170,9 @@ def choose(t, scores, weights, book, rules):
                 end(t, n, 0, REPLACED, book)
             asked += np.int64(p.wanted != 0)
             value = abs(closing) * p.mark
-            gross, net, room = gross - value, net + closing * p.mark, room + value
+            gross, room = gross - value, room + value
+            if bounded:
+                net += closing * p.mark
         elif bounded and o.rest != 0:  # an order that waits has its place
             closing = reducing(o.rest, p.qty)
             value = (abs(o.rest - closing) - abs(closing)) * p.mark
