@@ -7,9 +7,9 @@ import numpy as np
 
 def held(entries: np.ndarray, exits: np.ndarray) -> np.ndarray:
     """Whether the last event so far, along the last axis, was an entry; an exit wins over an entry of its bar."""
-    out = 2 * np.arange(1, entries.shape[-1] + 1)  # an event is its bar, twice, and one more for an entry
+    out = 2 * np.arange(1, entries.shape[-1] + 1, dtype=np.int32)  # an event is its bar, twice, and one more for an entry
     last = np.maximum.accumulate(np.where(exits, out, np.where(entries, out + 1, 0)), axis=-1)
-    return last % 2 == 1
+    return (last & 1).astype(bool)
 
 
 def latched(entries: np.ndarray, exits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
