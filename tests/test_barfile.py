@@ -44,3 +44,13 @@ def test_a_write_that_fails_leaves_no_file_behind(tmp_path):
 def test_arrays_that_could_hold_anything_are_refused():
     with pytest.raises(InvalidParameter, match="'x' is object"):
         barfile.encoded({"x": np.array([{}], object)}, {})
+
+
+def test_a_header_is_remembered_of_the_newest_file_alone_among_those_of_one_name(tmp_path):
+    for version in range(5):
+        path = tmp_path / f"own-{version}.val"
+        barfile.write(path, barfile.encoded(columns(), {"version": version}))
+        assert barfile.read(path).meta == {"version": version}
+    barfile.write(tmp_path / "other-0.val", barfile.encoded(columns(), {}))
+    barfile.read(tmp_path / "other-0.val")
+    assert sorted(name for folder, name in barfile._verified if folder == str(tmp_path)) == ["other", "own"]

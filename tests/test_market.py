@@ -1,6 +1,8 @@
 """Prices on demand: what is asked of the source and when, and that the answer never depends on the road to it."""
 
+import gc
 import logging
+import os
 import threading
 
 import numpy as np
@@ -325,3 +327,16 @@ def test_clearing_one_source_leaves_what_others_stored_in_the_same_cache(tmp_pat
     replay.clear(bars=True)
     live.bars(["IBM"]), replay.bars(["IBM"])
     assert (live.source.meter.calls, replay.source.meter.calls) == (1, 2)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors are listed on Linux alone")
+def test_threads_that_have_fetched_leave_no_connection_behind(tmp_path):
+    gc.disable()  # which would close them some day
+    try:
+        for number in range(3):
+            market = MarketData(SampleSource(), BarCache(tmp_path / str(number)))
+            market.bars(["AAPL", "GOOG", "IBM", "MSFT"])
+        names = [os.path.realpath(f"/proc/self/fd/{each}") for each in os.listdir("/proc/self/fd")]
+    finally:
+        gc.enable()
+    assert sum(name == str(tmp_path / "2" / "index" / "cache.db-wal") for name in names) == 1
