@@ -56,6 +56,7 @@ class Case:
         self.orders = [Sent(*row) for row in rows]
         gone_out = {i for (i,) in ledger.rows("SELECT id FROM order_events WHERE after = 'SENDING'")}
         self.sent = [o for o in self.orders if o.id in gone_out]
+        self.left = _left_for_later(ledger, key)
         gone = {i for (i,) in ledger.rows("SELECT id FROM order_events WHERE after = 'CANCELED' AND detail = ?", key)}
         _, _, self.cash, _, positions, waiting = situation["account"]
         self.held = {s: q for s, q, *_ in positions}
@@ -72,9 +73,15 @@ class Case:
         return order.qty - min(abs(against), order.qty) if held else order.qty
 
     def after(self) -> dict[str, int]:
-        """Micro-shares of each symbol when all that was sent and waits has filled; an order speaks for its symbol alone."""
-        spoken = {o.symbol for o in self.sent}
+        """Micro-shares of each symbol when all that was sent and waits has filled; an order speaks for its symbol alone.
+
+        What was still to come when the last order went out, and was denied only then, closes what it would have closed.
+        """
+        later = [o for o in self.orders if o.id in self.left and o not in self.sent]
+        spoken = {o.symbol for o in (*self.sent, *later)}
         total = Counter(self.held)
+        for o in later:
+            total[o.symbol] += (o.qty - self.opening(o)) * (1 if o.side == "buy" else -1)
         for o in (*self.sent, *(w for w in self.waiting if w.symbol not in spoken)):
             total[o.symbol] += o.signed
         return dict(total)
@@ -103,6 +110,15 @@ def breaches(ledger: Ledger, limits: Limits, operations: Operations, costs: Cost
         if case.sent:
             said += [f"{code} {key}: {what}" for code, what in _of_a_cycle(case, limits, operations, costs)]
     return said
+
+
+def _left_for_later(ledger: Ledger, key: str) -> set[str]:
+    """Orders of a cycle that were given up after the last of its others had gone out."""
+    steps = ledger.rows(
+        "SELECT e.seq, e.id, e.before, e.after FROM order_events e JOIN intents i ON i.id = e.id WHERE i.cycle = ?", key
+    )
+    last = max((seq for seq, _, _, after in steps if after == "SENDING"), default=0)
+    return {i for seq, i, before, after in steps if seq > last and before == "PLANNED" and after in {"DENIED", "ABANDONED"}}
 
 
 def over(measured: float, limit: float) -> bool:
