@@ -5,9 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from queue import SimpleQueue
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import joblib
 import pandas as pd
@@ -40,34 +38,22 @@ def in_parallel(
         return
     # No more threads than groups: each leaves an arena of the C library behind, which keeps what was freed in it.
     threads = joblib.Parallel(n_jobs=min(n_jobs, len(groups)), backend="threading", return_as="generator_unordered")
-    total, arrived = sum(map(len, groups)), SimpleQueue[Callable[[], Fetched]]()
-    begun = itertools.count(1)
+    total, begun = sum(map(len, groups)), itertools.count(1)
 
-    def arriving(group: Sequence[str]) -> None:
+    def fetched(group: Sequence[str]) -> Fetched:
         number = next(begun)
         try:
-            fetched = fetch(group)
-        except BaseException as error:
-            arrived.put(partial(_raise, error))
-        else:
-            arrived.put(lambda: fetched)
+            return fetch(group)
         finally:
             if number > len(groups) - n_jobs:
                 leave()
 
     # A single wave of threads is over at once, and a bar that only sometimes shows would change a notebook's outputs.
     with tqdm(total=total, desc="fetching bars", unit="symbol", leave=False, disable=len(groups) <= n_jobs) as bar:
-        running = threads(joblib.delayed(carried(arriving))(group) for group in groups)
-        for _ in groups:  # joblib looks for what has arrived every 10 ms, a queue wakes at once
-            answers = store(arrived.get()())
+        for arrived in threads(joblib.delayed(carried(fetched))(group) for group in groups):
+            answers = store(arrived)
             bar.update(len(answers))
             yield from answers.items()
-        for _ in running:
-            pass
-
-
-def _raise(error: BaseException) -> NoReturn:
-    raise error
 
 
 def asked(
