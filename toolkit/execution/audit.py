@@ -147,7 +147,7 @@ def pasts_of(events: pd.DataFrame) -> dict[str, Past]:
 def _unsplit(past: Past, began: str, ended: str) -> bool:
     """Whether shares were held all the time between two sessions, so that a split would be written, and none is."""
     start, end = bisect_right(past.sessions, began), bisect_right(past.sessions, ended)
-    return start > 0 and all(past.held[start - 1 : end - 1]) and "split" not in past.kinds[start:end]
+    return start > 0 and all(past.held[start - 1 : max(start, end - 1)]) and "split" not in past.kinds[start:end]
 
 
 def _moves(book: Book) -> Iterator[str]:
