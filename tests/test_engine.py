@@ -4,6 +4,7 @@ import datetime as dt
 import logging
 import os
 import signal
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -370,3 +371,15 @@ def test_what_is_held_of_a_symbol_that_left_the_universe_is_said_in_every_report
     second = TradingEngine(checked_config(values | {"symbols": rest}), clock=ReplayClock(days[2:]))
     for said in str(second.preview()), str(second.run_cycle()):
         assert f"held beside the universe, left alone: {held[0]} " in said
+
+
+def test_after_a_bounded_run_of_a_replay_the_last_cycle_can_be_asked_again_and_the_next_run_goes_on(values):
+    with closing(TradingEngine.from_values(**values)) as engine:
+        left = engine.cycles_left
+        engine.run_continuous(cycles=3)
+        last = engine.clock.now()
+        assert engine.run_cycle().orders == () and engine.clock.now() == last and engine.cycles_left == left - 3
+        engine.run_continuous(cycles=2)
+        assert engine.clock.now() > last and engine.cycles_left == left - 5
+        rows = engine.telemetry.frame()
+        assert rows["session"].nunique() == 5 and len(rows) == 6

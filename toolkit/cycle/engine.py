@@ -84,6 +84,7 @@ class TradingEngine:
         self.gate = Gate(limits, self.rules, config.operational())
         switches = Switches((self.folder, Path(config.state).resolve()), environment)
         self.watch = Watch(self.ledger, self.broker, switches, self.gate, self.clock, venue, on_halt)
+        self.turned: pd.Timestamp | None = None  # the instant at which a loop turned last
         self.telemetry = Telemetry(self.folder / "telemetry.sqlite", config.max_api_calls_per_cycle)
         self._start = len(self.telemetry), self.ledger.account().equity  # of this run: earlier cycles, dollars
         if (opening := self.ledger.opening_cash) != config.cash and venue is None:
@@ -184,8 +185,10 @@ class TradingEngine:
 
     @property
     def cycles_left(self) -> int | None:
-        """Instants of the replay that were not left behind yet; None in real time, which has no end."""
-        return self.clock.left if isinstance(self.clock, ReplayClock) else None
+        """Instants of the replay at which no loop has turned yet; None in real time, which has no end."""
+        if not isinstance(self.clock, ReplayClock):
+            return None
+        return self.clock.left - (not self.clock.done and self.turned == self.clock.now())
 
     def summary(self) -> RunSummary:
         """This run so far in a dozen numbers; earlier runs of the same account are in its telemetry."""

@@ -47,7 +47,7 @@ def run(engine: TradingEngine, minutes: float, cycles: int | None, until: pd.Tim
     ran = failures = 0
     with terminable():
         try:
-            while not _over(engine.clock) and (cycles is None or ran < cycles):
+            while (cycles is None or ran < cycles) and not _over(engine, minutes):
                 if stop.exists():
                     return _obeyed(stop)
                 if until is not None and engine.clock.now() >= until:
@@ -67,11 +67,10 @@ def run(engine: TradingEngine, minutes: float, cycles: int | None, until: pd.Tim
                         engine.halt(f"{failures} cycles failed in a row, the last with {type(error).__name__}: {error}")
                         raise
                 ran += 1
+                engine.turned = engine.clock.now()
                 if stop.exists():
                     return _obeyed(stop)
-                if isinstance(engine.clock, ReplayClock):
-                    engine.clock.sleep(60.0 * minutes)
-                elif ran != cycles:
+                if ran != cycles and not isinstance(engine.clock, ReplayClock):
                     due = _next(engine, minutes, report)
                     if not _wait(engine.clock, due if until is None else min(due, until), stop.exists):
                         return _obeyed(stop)
@@ -106,8 +105,13 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
 
 
-def _over(clock: Clock) -> bool:
-    return isinstance(clock, ReplayClock) and clock.done
+def _over(engine: TradingEngine, minutes: float) -> bool:
+    """Whether a replay has come to its end; it moves on when another cycle follows, not when one is over."""
+    if not isinstance(engine.clock, ReplayClock):
+        return False
+    if engine.turned == engine.clock.now():
+        engine.clock.sleep(60.0 * minutes)
+    return engine.clock.done
 
 
 def _next(engine: TradingEngine, minutes: float, report: CycleReport | None) -> pd.Timestamp:
