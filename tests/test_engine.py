@@ -378,7 +378,7 @@ def test_after_a_bounded_run_of_a_replay_the_last_cycle_can_be_asked_again_and_t
         left = engine.cycles_left
         engine.run_continuous(cycles=3)
         last = engine.clock.now()
-        assert engine.run_cycle().orders == () and engine.clock.now() == last and engine.cycles_left == left - 3
+        assert engine.run_cycle().orders == 0 and engine.clock.now() == last and engine.cycles_left == left - 3
         engine.run_continuous(cycles=2)
         assert engine.clock.now() > last and engine.cycles_left == left - 5
         rows = engine.telemetry.frame()

@@ -74,6 +74,26 @@ def test_what_is_read_once_is_read_again_after_any_change_and_after_none_that_wa
     reader.close()
 
 
+def test_a_reader_sees_cash_and_positions_of_one_instant(ledger):
+    reader, seen = Ledger.read(ledger.path), []
+    ledger.plan("s|1", DAY, "bars", [Intent(BUY)], {})
+    ledger.move(BUY.id, "SENDING")
+    ledger.move(BUY.id, "ACCEPTED")
+
+    def between(statement):
+        if "FROM positions" in statement and not seen:
+            seen.append(statement)
+            ledger.settle(DAY, [bought()], [Position("IBM", 10 * UNIT, 200.0, 200.0)], [Outcome(BUY.id, "FILLED", 0)])
+
+    reader._connection.set_trace_callback(between)
+    first, then = reader.account(), reader.account()
+    assert (first.cash, first.positions) == (10_000 * UNIT, {}) and len(first.waiting) == 1
+    assert then.positions["IBM"].qty == 10 * UNIT and then.waiting == ()
+    then.positions.clear()
+    assert reader.account().positions["IBM"].qty == 10 * UNIT
+    reader.close()
+
+
 def test_a_block_inside_of_a_transaction_is_written_with_it_or_not_at_all(ledger):
     with pytest.raises(ZeroDivisionError), ledger.transaction():
         ledger.plan("s|1", DAY, "bars", [Intent(BUY)], {})

@@ -233,7 +233,7 @@ def test_a_wrong_argument_is_one_sentence(engine, capsys, line, status, wrong):
 def test_a_file_that_is_no_ledger_is_a_sentence(engine, tmp_path, capsys):
     (tmp_path / "note.txt").write_text("no ledger, a note that is long enough to be taken for a header " * 20)
     assert main(["ledger", "show", "note.txt"]) == 1
-    assert "note.txt cannot be opened as a ledger" in said(capsys)[1]
+    assert "note.txt is no ledger" in said(capsys)[1]
 
 
 def test_a_state_folder_of_several_accounts_names_them(engine, values, capsys):

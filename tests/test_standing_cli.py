@@ -361,7 +361,34 @@ def test_an_account_that_never_ran_is_halted_before_its_first_cycle(account, val
     assert (tmp_path / "state/paper-other/KILL").read_text() == "not yet\n"
 
 
-def test_a_halt_that_cannot_be_written_says_that_nothing_is_halted(account, capsys):
-    (account / "KILL").mkdir()
-    assert main(["halt", "stop", "config.yaml"]) == 1
+def test_a_halt_that_cannot_be_written_says_that_nothing_is_halted(account, tmp_path, values, capsys):
+    (tmp_path / "full").write_text("no folder")
+    (tmp_path / "new.yaml").write_text(yaml.safe_dump({**values, "mode": "paper", "state": "full"}))
+    assert main(["halt", "stop", "new.yaml"]) == 1
     assert "NOTHING IS HALTED" in said(capsys)[1]
+
+
+def test_a_file_that_is_no_ledger_halts_nothing_and_says_so(account, tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("hi")
+    assert main(["halt", "the fills look wrong", "notes.txt"]) == 1
+    assert "notes.txt is no ledger" in said(capsys)[1] and not (tmp_path / "KILL").exists()
+
+
+@pytest.mark.parametrize("reason", ["config.yaml", "elsewhere.yml", "state/paper-demo"])
+def test_a_reason_that_is_a_place_is_one_that_was_forgotten(account, tmp_path, capsys, reason):
+    assert main(["halt", reason]) == 2
+    assert "say why first" in said(capsys)[1] and not (tmp_path / "state/KILL").exists()
+
+
+def test_what_is_no_file_under_the_name_of_a_switch_stops_as_well_and_nobody_waits_for_it(account, capsys):
+    os.mkfifo(account / "KILL")
+    assert main(["halt", "why", str(account)]) == 0
+    assert "sends no more orders" in said(capsys)[0]
+    assert main(["resume", str(account)]) == 0
+    assert "KILL in paper-demo is there, and no file" in said(capsys)[0]
+
+
+def test_a_halt_before_the_first_cycle_can_be_lifted(account, tmp_path, values, capsys):
+    (tmp_path / "new.yaml").write_text(yaml.safe_dump({**values, "mode": "paper", "account": "new"}))
+    assert main(["halt", "not yet", "new.yaml"]) == main(["resume", "new.yaml"]) == 0
+    assert "lifted KILL in paper-new: not yet" in said(capsys)[0] and not (tmp_path / "state/paper-new/KILL").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.metadata
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -58,7 +59,7 @@ def parser(command: str | None) -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; its exit status: 0 done, 1 failed, 2 wrong arguments or config, 130 interrupted."""
+    """Runs one command; its exit status: 0 done, 1 failed, 2 wrong arguments or config, 130 interrupted, 141 unread."""
     argv = list(sys.argv[1:] if argv is None else argv)
     command = argv[0] if argv and argv[0] in COMMANDS else None
     try:
@@ -69,6 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ToolkitError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, (InvalidParameter, ConfigError)) else 1
+    except BrokenPipeError:  # who reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print("stopped by hand", file=sys.stderr)
         return 130

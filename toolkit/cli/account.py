@@ -41,6 +41,9 @@ def place_of(path: Path) -> Place:
         folder = folder_in(config)
         return Place(folder, folder / LEDGER, config)
     if path.is_file():
+        with path.open("rb") as file:
+            if file.read(16) != b"SQLite format 3\0":
+                raise LedgerError(f"{path} is no ledger", f"name {PLACE}")
         return Place(path.resolve().parent, path.resolve(), None)
     if not path.is_dir():
         raise LedgerError(f"there is nothing at {path}", f"name {PLACE}")

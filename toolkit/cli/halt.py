@@ -40,6 +40,8 @@ def execute(args: argparse.Namespace) -> int:
     reason = " ".join(args.reason.split())
     if not reason:
         raise InvalidParameter(f"the reason is {args.reason!r}", "say why, in a few words")
+    if args.place is None and (reason.endswith((".yaml", ".yml")) or Path(reason).exists()):
+        raise InvalidParameter(f"the reason is {args.reason!r}", 'say why first: toolkit halt "why" CONFIG')
     folder = halted_folder(args.place)
     name = REDUCE_ONLY if args.reduce_only else KILL
     before = (folder / name).exists()

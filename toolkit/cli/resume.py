@@ -41,6 +41,9 @@ def execute(args: argparse.Namespace) -> int:
     if (folder / LEDGER).is_file():
         return one(folder)
     if not accounts_in(folder):
+        if lifted := unlinked(folder):  # halted before its first cycle
+            told(folder, lifted)
+            return 0
         raise LedgerError(f"there is no ledger in {folder} or right below it", "name a config file or an account's folder")
     return all_of(folder)
 

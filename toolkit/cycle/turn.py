@@ -209,7 +209,7 @@ def situated(ledger: Ledger, desk: Desk, seen: Quotes, session: pd.Timestamp, ke
     standing, why, peak, day = ledger.rows(f"SELECT standing, why, {EQUITIES} FROM account")[0]
     seen = replace(seen, suspect={**seen.suspect, **about.frozen}) if about.frozen else seen
     blocked = f"the broker has blocked the account: {about.blocked}" if about.blocked else ""
-    unarmed = UNSEEN if getattr(desk, "live", True) else None
+    unarmed = UNSEEN if getattr(desk, "live", True) is not False else None
     return Situation(
         desk.account(), seen, today(ledger, session, key), standing, why, blocked, unarmed, peak, day, about.pause,
         about.accepts, about.skew, "", about.buying_power, about.assets,

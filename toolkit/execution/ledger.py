@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary, finalize
@@ -167,7 +168,8 @@ class Ledger:
 
     def account(self) -> Account:
         """Cash, positions and accepted orders as of the last settled session."""
-        return self._recall.of(self._db, "account", lambda: recall.account_in(self._db))
+        found = self._recall.of(self._db, "account", lambda: recall.account_of(self._db, self._lock is not None))
+        return replace(found, positions=dict(found.positions))  # whose owner may do with them what he likes
 
     @property
     def opening_cash(self) -> float:

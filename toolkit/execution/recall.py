@@ -35,6 +35,17 @@ class Recall:
         return self._kept[question]
 
 
+def account_of(db: sqlite3.Connection, writer: bool) -> Account:
+    """The account as of one instant, which a reader has to hold still."""
+    if writer or db.in_transaction:
+        return account_in(db)
+    db.execute("BEGIN")
+    try:
+        return account_in(db)
+    finally:
+        db.execute("COMMIT")
+
+
 def account_in(db: sqlite3.Connection) -> Account:
     """Cash, positions and accepted orders as of the last settled session."""
     name, mode, cash, session = db.execute("SELECT name, mode, cash, session FROM account").fetchone()

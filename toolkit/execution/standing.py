@@ -44,6 +44,8 @@ class Switches:
     def _file(self, name: str) -> str:
         for folder in self.folders:
             path = folder / name
+            if path.exists() and not path.is_file():  # to read a pipe would wait for ever
+                return f"{name} in {folder.name} is there, and no file"
             try:
                 return f"{name} in {folder.name}: {path.read_text(encoding='utf-8', errors='replace').strip()[:200]}"
             except FileNotFoundError:
@@ -61,7 +63,8 @@ def kill(folder: Path, reason: str, name: str = KILL) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / name
-    path.write_text(reason + "\n", encoding="utf-8")
+    if path.is_file() or not path.exists():  # anything else of that name stops them already
+        path.write_text(reason + "\n", encoding="utf-8")
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pandas as pd
 
@@ -26,10 +27,10 @@ class CachedBroker:
         now = self.clock.now()
         if self._account is not None and now < self._until:
             self.hits += 1
-            return self._account
-        self.misses += 1
-        self._account, self._until = self.broker.account(), now + self._kept
-        return self._account
+        else:
+            self.misses += 1
+            self._account, self._until = self.broker.account(), now + self._kept
+        return replace(self._account, positions=dict(self._account.positions))
 
     def forget(self) -> None:
         """The next look asks the broker."""

@@ -54,7 +54,7 @@ class BrokerDesk:
 
     @property
     def live(self) -> bool:
-        return getattr(self.broker, "live", True)
+        return getattr(self.broker, "live", True) is not False
 
     def account(self) -> Account:
         return self.ledger.account()
