@@ -1,7 +1,9 @@
 """The page of a run: round trips that agree with the backtest's, and HTML that says everything, loads nothing, runs nothing."""
 
 import re
+from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,12 +12,14 @@ import pandas as pd
 import pytest
 
 from conftest import random_bars
+from toolkit.cli.run_record import record_of
 from toolkit.cycle import booked
 from toolkit.cycle.backtest import backtest
 from toolkit.cycle.booked import books_of, round_trips
 from toolkit.cycle.config import checked_config, read_config
 from toolkit.cycle.engine import TradingEngine
 from toolkit.cycle.kept import config_text
+from toolkit.cycle.named import strategy_of
 from toolkit.cycle.revealed import Revealed
 from toolkit.cycle.telemetry import CycleRow, Telemetry
 from toolkit.execution.checks import Operations
@@ -23,6 +27,7 @@ from toolkit.execution.costs import Costs, Limits
 from toolkit.execution.orders import Account
 from toolkit.plots.run_page import run_article, run_page
 from toolkit.plots.run_sections import SECTIONS, RunRecord, Times
+from toolkit.signals.causality import certify
 from toolkit.signals.causality.certificate import Certificate, Leak
 
 COSTS = Costs(per_share=0.01, fee_bps=2.0, slippage_bps=5.0, borrow=0.1, interest=0.05)
@@ -239,3 +244,55 @@ def test_an_account_that_never_traded_says_so(tmp_path):
     page = run_page(record(books=booked.Books(Account("demo", "replay", 10**11, {}), ("HALT", EVIL), tables, ())))
     assert "this cannot be shown" not in page and "Nothing was traded" in page and "0 sessions settled" in page
     assert "The account stands HALT" in page and not (Path("state") / "certificates").exists()
+
+
+# ------------------------------------------------------------------------------------------- a strategy given in Python
+LOUD = partial(restless)
+PAPER = {"symbols": ["AAPL"], "mode": "paper", "account": "mine", "state": "state"}
+
+
+@pytest.fixture
+def mine(bundled):
+    """The folder of a run of a strategy given in Python, without a cycle, where the one of the configuration is certified."""
+    config = checked_config(PAPER)
+    certify(strategy_of(config), bundled.rows(2800, 3000), state=Path("state"))
+    with closing(TradingEngine(config, strategy=LOUD)) as engine:
+        engine.export(folder := Path("runs"))
+    return folder
+
+
+def words_of(record, anchor):
+    html = run_page(record)
+    return " ".join(Elements(html[html.index(f'<section id="{anchor}"') :].split("</section>")[0]).words)
+
+
+def test_the_certificate_of_a_page_is_of_the_strategy_that_was_given_in_python(mine, bundled):
+    before = record_of(mine, "mine", Path("state"))
+    assert "There is none for restless()" in words_of(before, "certificate")
+    found = certify(LOUD, bundled.rows(2800, 3000), state=Path("state"))
+    after = record_of(mine, "mine", Path("state"))
+    assert after.certificate.identity == found.identity and after.certificate.strategy == "restless()"
+    assert "trend_and_rsi" not in words_of(after, "certificate")
+    assert "Strategy given in Python: restless()" in words_of(after, "configuration")
+
+
+def test_a_certificate_of_another_state_of_it_is_shown_as_such(mine, bundled):
+    found = certify(LOUD, bundled.rows(2800, 3000), state=Path("state"))
+    (mine / "strategy.json").write_text((mine / "strategy.json").read_text().replace(found.identity, "0" * 32))
+    assert "ANOTHER state" in words_of(record_of(mine, "mine", Path("state")), "certificate")
+
+
+def test_a_run_of_the_strategy_in_the_configuration_keeps_none_and_an_old_folder_is_shown_as_before(mine):
+    (mine / "strategy.json").unlink()
+    old = record_of(mine, "mine", Path("state"))
+    assert old.certificate.strategy.startswith("trend_and_rsi") and old.config_note == ""
+    with closing(TradingEngine(checked_config(PAPER | {"account": "theirs"}))) as engine:
+        engine.export("theirs")
+    assert not (Path("theirs") / "strategy.json").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"name": "x"}', '{"name": "x", "identity": "../../x"}', "[" * 100_000])
+def test_a_damaged_name_of_the_strategy_is_a_sentence(mine, text):
+    (mine / "strategy.json").write_text(text)
+    said = record_of(mine, "mine", Path("state"))
+    assert isinstance(said.certificate, str) and re.search("cannot be read|identity is", said.certificate)

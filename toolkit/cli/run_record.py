@@ -14,7 +14,7 @@ from toolkit.cli.risk import limits_of
 from toolkit.cycle.booked import Books, books_of, equity_by_session
 from toolkit.cycle.config import Config, read_config
 from toolkit.cycle.incident import bars_at
-from toolkit.cycle.kept import CONFIG, TELEMETRY, VERSIONS, telemetry_of
+from toolkit.cycle.kept import CONFIG, TELEMETRY, VERSIONS, Given, given_in, telemetry_of
 from toolkit.cycle.modes import clock_of, market_of
 from toolkit.cycle.named import strategy_of
 from toolkit.data import MarketData, ReplayClock, Source
@@ -38,7 +38,9 @@ def record_of(folder: Path, title: str, state: Path | None = None) -> RunRecord:
     reader = Reader(folder, state_folder(folder) if state is None else state)
     books, (config, note) = reader.books(), reader.config()
     text = (folder / CONFIG).read_text(encoding="utf-8", errors="replace") if (folder / CONFIG).is_file() else ""
-    certificate, said = reader.certificate(config, books)
+    given = reader.given()
+    note = " ".join(filter(None, (named_in_python(given), note)))
+    certificate, said = reader.certificate_of(given) if given else reader.certificate(config, books)
     times = reader.times(None if config is None else config.max_api_calls_per_cycle)
     return RunRecord(title.replace("_", " ").strip("0123456789 ").capitalize() or title, books, times,
                      reader.risk(config, books), certificate, text, reader.versions(), note, said)  # fmt: skip
@@ -102,6 +104,30 @@ class Reader:
         except (OSError, ValueError, AttributeError) as error:
             return self.said(RuntimeError(f"{VERSIONS} cannot be read ({error})"))
 
+    def given(self) -> Given | str | None:
+        """The strategy that was given in Python; none in a folder of before it was kept, or where the configuration's ran."""
+        try:
+            return given_in(self.folder)
+        except ToolkitError as error:
+            return self.said(error)
+
+    def certificate_of(self, given: Given | str) -> tuple[Certificate | str, str]:
+        """The certificate of a strategy that was given in Python, as it was run, or one of another state of it."""
+        if isinstance(given, str):
+            return given, ""
+        try:
+            if (found := Certificate.read(self.state, given.identity)) is not None:
+                return found, "It is of the strategy, given in Python, as it was run."
+        except ToolkitError as error:
+            return self.said(error), ""
+        return self.other(given.name, "The certificate is of ANOTHER state of the strategy than the one that was run.",
+                          f"There is none for {given.name}, given in Python; `certify(strategy, bars)` makes one.")  # fmt: skip
+
+    def other(self, name: str, said: str, none: str) -> tuple[Certificate | str, str]:
+        """The newest certificate under that name, with what is to be said of it; or `none`."""
+        earlier = [kept for kept in kept_in(self.state) if kept.strategy == name]
+        return (earlier[-1], said) if earlier else (f"{none} A replay needs none, paper and live do.", "")
+
     def certificate(self, config: Config | None, books: Books | str) -> tuple[Certificate | str, str]:
         """The certificate of the strategy as it is now, or one of an earlier state of it, and what is to be known of it."""
         if config is None:
@@ -116,12 +142,8 @@ class Reader:
                 return found, "It is of the strategy as its code, parameters and versions are now."
         except ToolkitError as error:
             return self.said(error), ""
-        earlier = [kept for kept in kept_in(self.state) if kept.strategy == name]
-        if not earlier:
-            return f"There is none for {name}; `toolkit certify CONFIG` makes one. A replay needs none, paper and live do.", ""
-        return earlier[
-            -1
-        ], "The strategy, or a version that it runs on, has CHANGED since this was certified: certify it again."
+        changed = "The strategy, or a version that it runs on, has CHANGED since this was certified: certify it again."
+        return self.other(name, changed, f"There is none for {name}; `toolkit certify CONFIG` makes one.")
 
     def risk(self, config: Config | None, books: Books | str) -> RiskReport | str:
         """The risk of what was held last, from bars that are on this machine."""
@@ -138,6 +160,13 @@ class Reader:
             return risk_report(bars, held, account.equity, curve=curve if len(curve) else None, limits=limits_of(config))
         except (ToolkitError, ImportError) as error:
             return f"Bars cannot be had without a network: {self.said(error)}"
+
+
+def named_in_python(given: Given | str | None) -> str:
+    """What the configuration does not say of the strategy; empty if it says all."""
+    if not isinstance(given, Given):
+        return given or ""
+    return f"Strategy given in Python: {given.name}, in place of the one that the configuration names."
 
 
 def traded_names(books: Books | str) -> set[str]:

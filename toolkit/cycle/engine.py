@@ -12,7 +12,7 @@ import pandas as pd
 from toolkit.cycle.benchmark import HeldEqually
 from toolkit.cycle.config import Config, checked_config, read_config
 from toolkit.cycle.connected import connected
-from toolkit.cycle.kept import keep
+from toolkit.cycle.kept import Given, keep, keep_given
 from toolkit.cycle.loop import run
 from toolkit.cycle.modes import clock_of, folder_of, market_of
 from toolkit.cycle.named import sizing_of, strategy_of
@@ -93,6 +93,7 @@ class TradingEngine:
         self._benchmark = HeldEqually(config.symbols, float(before.iloc[-1]) if len(before) else self._start[1])
         self.ended, self._hash = "cycle by cycle", config_hash(config.model_dump(mode="json"))
         self._certificate: Certificate | None = None
+        self._given = strategy is not None  # in Python
 
     @classmethod
     def from_yaml(cls, path: str | Path, **overrides: Any) -> TradingEngine:
@@ -204,9 +205,12 @@ class TradingEngine:
         return {"hit_rate": rate, "miss_rate": 1.0 - rate if total else 0.0, "total_requests": total}
 
     def export(self, folder: str | Path) -> Path:
-        """Writes a copy of the ledger into `folder` and returns its path."""
+        """Writes a copy of the ledger into `folder` and returns its path; a strategy given in Python is named beside it."""
         copy = self.ledger.copy_to(Path(folder) / "ledger.sqlite")
         keep(Path(folder), self.config, None)
+        if self._given:  # what it was when it was allowed to trade: a strategy may hold something that grows
+            known = self._certificate.identity if self._certificate else identity(self.signal_generator.strategy)
+            keep_given(Path(folder), Given(self.signal_generator.name, known))
         return copy
 
     def __repr__(self) -> str:

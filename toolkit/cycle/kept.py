@@ -12,6 +12,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from toolkit.errors import ToolkitError
 from toolkit.execution.arming import config_hash
 from toolkit.execution.entries import situation_of
 
-CONFIG, VERSIONS, TELEMETRY = "config.yaml", "versions.json", "telemetry.sqlite"
+CONFIG, VERSIONS, TELEMETRY, STRATEGY = "config.yaml", "versions.json", "telemetry.sqlite", "strategy.json"
 PLAIN = re.compile(r"[A-Za-z][A-Za-z_-]+")  # text that YAML takes for text without quotes, but for these:
 NOT_TEXT = "yes", "no", "on", "off", "true", "false", "null"
 HEADER = b"SQLite format 3\0"
@@ -92,6 +93,33 @@ def keep(folder: Path, config: Config | None, telemetry: Path | None) -> None:
         _copied(telemetry, folder / TELEMETRY)
         with closing(Telemetry(folder / TELEMETRY)):  # takes in what a killed writer left beside the file
             pass
+
+
+@dataclass(frozen=True)
+class Given:
+    """A strategy that was given in Python: its name, and the identity that its certificate is kept under."""
+
+    name: str
+    identity: str
+
+
+def keep_given(folder: Path, given: Given) -> None:
+    """Writes which strategy, given in Python, took the place of the one that the configuration names."""
+    (folder / STRATEGY).write_text(json.dumps(asdict(given), indent=1) + "\n", encoding="utf-8")
+
+
+def given_in(folder: Path) -> Given | None:
+    """The strategy that was given in Python to the run in `folder`; None if its configuration named it, or nothing is kept.
+
+    Raises ToolkitError if the file cannot be read.
+    """
+    try:
+        found = json.loads((folder / STRATEGY).read_text(encoding="utf-8"))
+        return Given(str(found["name"]), str(found["identity"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ToolkitError(f"{STRATEGY} cannot be read ({type(error).__name__})", "export the run again") from None
 
 
 def _copied(source: Path, target: Path) -> None:
