@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ from tape import Moving, Tape
 
 from toolkit.cycle.config import checked_config
 from toolkit.cycle.engine import TradingEngine
-from toolkit.cycle.loop import following, wake
+from toolkit.cycle.loop import at_home, following, wake
 from toolkit.data import Calendar, SampleSource
 from toolkit.errors import DataUnavailable, StrategyFailed
 from toolkit.execution.brokers.values import Answer
@@ -100,6 +101,31 @@ def test_a_stop_file_ends_the_loop_between_two_cycles_and_is_gone_afterwards(sta
 
     summary = engine.run_continuous(5, on_cycle=stop)
     assert summary.ended == "stopped by a STOP file" and summary.cycles == 1 and not (engine.folder / "STOP").exists()
+
+
+def test_a_loop_in_real_time_says_first_where_its_stop_file_would_be(values, capsys):
+    with closing(TradingEngine(checked_config(values | {"mode": "paper"}))) as engine:
+        (engine.folder / "STOP").touch()
+        assert engine.run_continuous().ended == "stopped by a STOP file"
+        assert capsys.readouterr().out == f"a file STOP in {engine.folder} ends the loop\n"
+    with closing(TradingEngine(checked_config(values))) as replay:
+        replay.run_continuous(cycles=1)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_place_in_the_home_folder_is_written_as_a_shell_takes_it():
+    assert at_home(Path.home() / "desk" / "state") == "~/desk/state" and at_home(Path("/desk")) == "/desk"
+
+
+def test_the_summary_ends_with_why_the_last_cycle_traded_nothing(started):
+    engine = started("2026-11-27 14:40")  # after the open in New York
+    summary = engine.run_continuous(cycles=1)
+    assert summary.orders == 0 and summary.notes[0].startswith("UNCERTIFIED") and len(summary.notes) == 2
+    assert (
+        str(summary)
+        .splitlines()[-1]
+        .endswith("the next open has passed: nothing was planned, run between a close and the next open")
+    )
 
 
 def test_sigterm_ends_the_loop_and_what_it_meant_before_is_restored(started):

@@ -89,6 +89,19 @@ def assert_loads_nothing(html):
     assert "default-src 'none'" in html and "https://example.org" in html  # a link to follow is no resource
 
 
+def test_a_loop_without_an_end_counts_its_cycles_and_the_terminal_hears_where_the_stop_file_would_be(tmp_path, capfd):
+    said = "print('before')\nprint('a file STOP in ~/desk/state/paper-demo ends the loop')\nprint('after')\n"
+    cells = ("cycles, name = 3, 'x'", "parameters"), (said + LOOP.replace("'total': cycles", "'total': None"), "loop")
+    path = write(tmp_path / "endless.ipynb", *cells)
+    assert main(["run", str(path), "--out", str(tmp_path / "out")]) == 0
+    told = capfd.readouterr().err
+    assert "a file STOP in ~/desk/state/paper-demo ends the loop\n" in told
+    assert re.search(r"cycle 3 \[00:0\d\]", told) and "it/s" not in told and "0it" not in told
+    page = (tmp_path / "out" / "endless.ipynb").read_text()
+    texts = [output["text"] for cell in nbformat.reads(page, 4).cells for output in cell.outputs if "text" in output]
+    assert texts == ["before\nafter\n"]  # what a page shows names no folder of this machine
+
+
 def start(loop, tmp_path, *values):
     """The runner as a process of its own, once its loop has told through a pipe that it runs."""
     pipe = tmp_path / "begun"

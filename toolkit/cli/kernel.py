@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -23,12 +24,15 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 from tqdm import tqdm
 
+from toolkit.cycle.loop import ENDS
 from toolkit.plots.panel import PROGRESS_MIME
 
 LOOP = "loop"
 SETTLE = 0.1  # seconds between a signal and the interrupt: a cell that has just started must be inside its own code
 AUTOSAVE = 10.0  # seconds
 BAR = "cycle {n_fmt} of {total_fmt} {bar} {percentage:3.0f}% [{elapsed}<{remaining}]"
+ENDLESS = "cycle {n_fmt} [{elapsed}]"  # in real time
+SAID = re.compile("^" + ENDS.format(".+") + "\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -100,11 +104,16 @@ class Client(NotebookClient):
             self._started()
         elif progress := msg["content"].get("data", {}).get(PROGRESS_MIME):
             self._advance(progress)
+        elif msg["msg_type"] == "stream" and (told := SAID.search(msg["content"]["text"])):
+            print(told[0], end="", file=sys.stderr, flush=True)  # to who can put the file there; the page names no folder
+            msg["content"]["text"] = SAID.sub("", msg["content"]["text"])
+            if not msg["content"]["text"]:
+                return None
         return super().process_message(msg, cell, cell_index)
 
     def _advance(self, progress: dict[str, int | None]) -> None:
         if self._bar is None:
-            self._bar = tqdm(total=progress["total"], file=sys.stderr, bar_format=BAR if progress["total"] else None)
+            self._bar = tqdm(total=progress["total"], file=sys.stderr, bar_format=BAR if progress["total"] else ENDLESS)
         self._bar.n = progress["done"]
         self._bar.refresh()
 

@@ -50,6 +50,7 @@ from toolkit.signals.generator import SignalGenerator
 
 log = logging.getLogger(__name__)
 Strategy = Callable[[Bars], pd.DataFrame]
+NOTED = 4  # notes of the last cycle in a summary
 SCORES = 4  # a loop looks at the newest bars, again until there are newer ones: it never comes back to older scores
 
 
@@ -94,6 +95,7 @@ class TradingEngine:
         self.ended, self._hash = "cycle by cycle", config_hash(config.model_dump(mode="json"))
         self._certificate: Certificate | None = None
         self._given = strategy is not None  # in Python
+        self._noted: tuple[str, ...] = ()  # of the last cycle in real time
 
     @classmethod
     def from_yaml(cls, path: str | Path, **overrides: Any) -> TradingEngine:
@@ -142,7 +144,10 @@ class TradingEngine:
             **{name: n - before[name] for name, n in self._counts().items()},
         )  # fmt: skip
         notes += self.watch.said(known, self.config.symbols, self.missing(known))
-        return CycleReport(self.telemetry.write(row), row, outcome, known.issues, notes, risk)
+        report = CycleReport(self.telemetry.write(row), row, outcome, known.issues, notes, risk)
+        if self.config.mode != "replay":
+            self._noted = (*report.ending(), *notes)[:NOTED]
+        return report
 
     def preview(self) -> Preview:
         """What the next cycle would trade, and why; nothing is sent and nothing is written."""
@@ -194,7 +199,8 @@ class TradingEngine:
     def summary(self) -> RunSummary:
         """This run so far in a dozen numbers; earlier runs of the same account are in its telemetry."""
         earlier, equity = self._start
-        return RunSummary.of(self.telemetry.frame().iloc[earlier:], equity, self.ended, self.standing(refuse=False))
+        notes = dict.fromkeys((*self.standing(refuse=False), *self._noted))  # each once
+        return RunSummary.of(self.telemetry.frame().iloc[earlier:], equity, self.ended, tuple(notes))
 
     def get_cache_stats(self) -> dict[str, float]:
         """hit_rate and miss_rate as fractions and total_requests as a count, over bars, indicators and account."""

@@ -13,6 +13,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 STOP = "STOP"  # name of the file that ends the loop
+ENDS = f"a file {STOP} in {{}} ends the loop"  # what a loop in real time says first
 LOOK = 1.0  # seconds between looks for it
 MIDNIGHT = pd.Timestamp("1970-01-01", tz="UTC")
 
@@ -44,6 +46,8 @@ def run(engine: TradingEngine, minutes: float, cycles: int | None, until: pd.Tim
     _check(minutes, cycles)
     engine.standing()
     stop = engine.folder / STOP
+    if isinstance(engine.clock, SystemClock):
+        print(f"{ENDS.format(at_home(engine.folder))}\n", end="", flush=True)  # whole, for who reads it from a pipe
     ran = failures = 0
     with terminable():
         try:
@@ -79,6 +83,11 @@ def run(engine: TradingEngine, minutes: float, cycles: int | None, until: pd.Tim
         except KeyboardInterrupt:
             return "stopped by hand"
     return "all cycles done"
+
+
+def at_home(folder: Path) -> str:
+    """A folder as a shell takes it, `~` for the home folder."""
+    return str(Path("~") / folder.relative_to(Path.home()) if folder.is_relative_to(Path.home()) else folder)
 
 
 def _check(minutes: float, cycles: int | None) -> None:

@@ -72,11 +72,18 @@ class CycleReport:
         said += [f"rejected by the broker: {order}" for order in self.turn.rejected]
         said += [f"waits to be sent: {order}" for order in self.turn.unsent]
         said += [f"of unknown fate, looked up again: {order}" for order in self.turn.unsure] + list(self.turn.issues)
+        said += self.ending()
+        if self.turn.repeated:
+            said += [f"denied before, tried again in the next cycle: {symbol}" for symbol in self.turn.denied]
+        return said
+
+    def ending(self) -> list[str]:
+        """Why nothing was traded, if it came too late or again."""
+        said = []
         if self.turn.late:
             said.append("the next open has passed: nothing was planned, run between a close and the next open")
         if self.turn.repeated:
             said.append("this cycle had been traded before: nothing was sent")
-            said += [f"denied before, tried again in the next cycle: {symbol}" for symbol in self.turn.denied]
         return said
 
     def __str__(self) -> str:
@@ -111,7 +118,7 @@ class RunSummary:
     p50_cycle_time: float
     p95_cycle_time: float
     ended: str
-    notes: tuple[str, ...] = ()  # what is to be known of the strategy
+    notes: tuple[str, ...] = ()  # what is to be known of the strategy, and in real time of the last cycle
 
     @classmethod
     def of(cls, telemetry: pd.DataFrame, start: float, ended: str, notes: tuple[str, ...] = ()) -> RunSummary:
@@ -119,7 +126,7 @@ class RunSummary:
 
         Cycles that failed are counted in a note, and nowhere else.
         """
-        failed = telemetry["status"].str.startswith("failed")
+        failed = telemetry["status"].astype(str).str.startswith("failed")
         if failed.any():
             notes = (f"{failed.sum()} of {len(telemetry)} cycles FAILED", *notes)
             telemetry = telemetry[~failed]
