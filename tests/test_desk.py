@@ -190,7 +190,7 @@ def test_a_small_difference_freezes_the_symbol_and_a_large_one_halts(placed):
         if shares == 5:  # some $450 of $100,000
             assert (
                 said[0] == "DRIFT: IBM 5 at the broker, 0 in the ledger"
-                and said[1].startswith("CASH: $-4")
+                and said[1].startswith("CASH: -$4")
                 and ledger.standing[0] == ACTIVE
             )
             assert desk.outlook(["IBM"]).frozen == {"IBM": "5 at the broker, 0 in the ledger"}
@@ -289,8 +289,8 @@ def test_cash_that_differs_is_said_and_halts_at_the_second_look(placed):
     server.exchange.account.cash -= 5_000 * UNIT
     assert desk.reconcile() == []  # nothing was booked: cash is asked for when there is something to order,
     desk.outlook([])  # which sees the difference for the first time
-    assert desk.reconcile() == ["CASH: $-5,000.00 at the broker against the ledger"]
-    assert ledger.standing[0] == HALT and "cash differs: $-5,000.00" in ledger.standing[1]
+    assert desk.reconcile() == ["CASH: -$5,000.00 at the broker against the ledger"]
+    assert ledger.standing[0] == HALT and "cash differs: -$5,000.00" in ledger.standing[1]
 
 
 def test_a_deposit_of_the_first_day_is_booked_once_and_is_no_gain(placed):

@@ -11,6 +11,8 @@ def approximate(seconds: float) -> str:
     >>> approximate(0.00412)
     '≈4.12 ms'
     """
+    if seconds == 0.0:
+        return f"{MARK}0 s"
     for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
         if seconds >= size:
             return f"{MARK}{seconds / size:.3g} {unit}"

@@ -13,7 +13,7 @@ from toolkit.cycle.durations import approximate
 from toolkit.cycle.telemetry import CycleRow
 from toolkit.cycle.turn import Turn
 from toolkit.data.bars import Issue
-from toolkit.execution.orders import Account, shares, untypeset
+from toolkit.execution.orders import Account, counted, shares, untypeset
 from toolkit.kernels.account import UNIT
 from toolkit.risk.report import RiskReport
 
@@ -87,10 +87,9 @@ class CycleReport:
         return said
 
     def __str__(self) -> str:
-        head = (
-            f"cycle {self.cycle} of {self.session:%Y-%m-%d}: equity ${self.equity:,.2f}, {self.fills} fills, "
-            f"{self.orders} orders, {self.denials} denials, {approximate(self.total_cycle_time)}"
-        )
+        counts = counted(self.fills, "fill"), counted(self.orders, "order"), counted(self.denials, "denial")
+        took = [approximate(self.total_cycle_time)] * (self.total_cycle_time > 0.0)  # 0: a clock that stands measures nothing
+        head = f"cycle {self.cycle} of {self.session:%Y-%m-%d}: " + ", ".join([f"equity ${self.equity:,.2f}", *counts, *took])
         return "\n  ".join([head, *self.lines()])
 
     __repr__ = __str__

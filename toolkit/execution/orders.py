@@ -58,6 +58,15 @@ def shares(qty: int) -> str:
     return f"{qty / UNIT:,.6f}".rstrip("0").rstrip(".")
 
 
+def counted(n: int, what: str) -> str:
+    """So many of what is named in the singular.
+
+    >>> counted(1, "order"), counted(1234, "fill")
+    ('1 order', '1,234 fills')
+    """
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 def untypeset(html: str) -> str:
     """HTML in which dollars stay dollars: notebooks set what stands between two of them as mathematics."""
     return f'<div class="tex2jax_ignore mathjax_ignore">{html}</div>'

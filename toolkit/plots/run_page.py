@@ -11,8 +11,9 @@ from html import escape
 import matplotlib as mpl
 
 from toolkit.cycle import booked
+from toolkit.execution.orders import counted
 from toolkit.kernels.account import UNIT
-from toolkit.plots.run_sections import SECTIONS, RunRecord, benchmark, counted, money, percent
+from toolkit.plots.run_sections import SECTIONS, RunRecord, benchmark, money, percent
 from toolkit.plots.run_style import CSS, POLICY, told
 from toolkit.risk import metrics
 

@@ -16,7 +16,7 @@ from toolkit.cycle.booked import Books
 from toolkit.cycle.durations import approximate
 from toolkit.cycle.run_times import Percentiles
 from toolkit.execution.gate import CURES
-from toolkit.execution.orders import price_said
+from toolkit.execution.orders import counted, price_said
 from toolkit.plots import performance
 from toolkit.plots.run_style import pairs, svg, table, told
 from toolkit.plots.style import figure
@@ -89,10 +89,6 @@ def day(when: pd.Timestamp) -> str:
 
 def quantity(shares: float) -> str:
     return f"{shares:,.6f}".rstrip("0").rstrip(".")
-
-
-def counted(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 # ------------------------------------------------------------------------------------------------------------- sections

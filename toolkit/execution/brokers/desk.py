@@ -256,7 +256,7 @@ class BrokerDesk:
         self._off = self._purse.cash - ours.cash
         if not abs(self._off) > UNIT:
             return []
-        said = f"${self._off / UNIT:+,.2f} at the broker against the ledger"
+        said = f"{'-' if self._off < 0 else '+'}${abs(self._off) / UNIT:,.2f} at the broker against the ledger"
         if abs(before) > UNIT and not abs(self._off) <= DRIFT * ours.equity * UNIT:
             self._halt(f"cash differs: {said}")
         return [f"CASH: {said}"]
