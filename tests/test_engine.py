@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -153,6 +154,8 @@ def test_the_other_symbols_go_on_when_one_fails(values):
     engine = TradingEngine(checked_config(values), source=Deaf())
     report = engine.run_cycle()
     assert report.orders > 0 and "IBM: no answer" in str(report)
+    one = replace(report, row=replace(report.row, orders=1, fills=0, denials=1, equity=1_000.0, total_cycle_time=0.0))
+    assert str(one).split("\n")[0].endswith("equity $1,000.00, 0 fills, 1 order, 1 denial")  # no time where none was measured
     assert "IBM" not in {o.symbol for o in report.turn.orders}
 
 

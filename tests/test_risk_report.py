@@ -69,6 +69,13 @@ def test_correlation_is_that_of_pandas_and_its_first_component_that_of_a_decompo
     assert report.correlation.first == pytest.approx(np.linalg.svd(theirs)[1][0] / 4)
 
 
+def test_of_one_holding_no_correlation_is_told(report, bundled):
+    alone = str(risk_report(bundled, {"IBM": 1_000.0}, 10_000.0, benchmark="IBM"))
+    assert "  correlation " in str(report) and "  beta " in alone and "  correlation " not in alone
+    told = [line.split()[0] for line in str(report).splitlines()]
+    assert told.index("volatility") + 1 == told.index("correlation") == told.index("beta") - 1
+
+
 def test_symbols_that_move_as_one_are_one_component():
     move = np.cumprod(1.0 + 0.01 * np.random.default_rng(0).standard_normal(100))
     linked = risk_report(bars_of(np.vstack([move, 3.0 * move, 7.0 * move])), {"A": 1.0, "B": 1.0, "C": 1.0}, 10.0).correlation

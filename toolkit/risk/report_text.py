@@ -78,14 +78,16 @@ def book(report: RiskReport) -> list[tuple[str, str]]:
     rows = [
         ("spread", f"largest position {percent(held.largest)} of equity; {equal}"),
         ("volatility", f"{yearly['close']} a year; {now}"),
-        ("correlation", f"{number(linked.average)} on average; the first component is {percent(linked.first)} of the variance"),
         ("next bar", f"VaR {tails['VaR 95%']} at 95%, {tails['VaR 99%']} at 99%; {beyond}"),
         ("drawdown", fallen(report)),
         ("stress", f"worst of {len(worst)} scenarios: {worst.idxmin()}, {percent(worst.min())}" if len(worst) else "not known"),
         ("exit", f"{number(report.measure('days_to_exit'))} days at {percent(report.participation)} of the volume"),
     ]
     if report.benchmark is not None:
-        rows.insert(3, ("beta", number(float(report.beta.iloc[-1]))))
+        rows.insert(2, ("beta", number(float(report.beta.iloc[-1]))))
+    if linked.average == linked.average:  # there are two that move
+        together = f"{number(linked.average)} on average; the first component is {percent(linked.first)} of the variance"
+        rows.insert(2, ("correlation", together))
     return rows
 
 
