@@ -18,6 +18,7 @@ from toolkit import plots
 from toolkit.errors import InvalidParameter
 from toolkit.plots import display, panel
 from toolkit.plots.cycles import ceiling
+from toolkit.plots.style import canvas, tidy
 
 DAYS = pd.bdate_range("2012-01-03", periods=5)
 PRICES = pd.DataFrame(
@@ -245,3 +246,13 @@ def test_a_panel_that_never_saw_a_cycle_shows_nothing():
     with plots.LivePanel(total=9, screen=screen):
         pass
     assert screen.draws == 0
+
+
+def test_dates_stand_below_their_ticks():
+    days = pd.DatetimeIndex(["2012-01-03", "2012-01-04", "2012-03-06", "2012-06-07"])  # no frequency: pandas turns the labels
+    drawn = pd.Series(range(4), days).plot(ax=canvas())
+    assert {label.get_ha() for label in drawn.get_xticklabels()} == {"right"}
+    drawn = tidy(drawn)
+    drawn.set_xlim(days[0], days[-1] + pd.Timedelta("400D"))  # other ticks take after those that were there
+    assert {(label.get_ha(), label.get_rotation()) for label in drawn.get_xticklabels()} == {("center", 0.0)}
+    plt.close(drawn.figure)

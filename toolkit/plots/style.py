@@ -23,6 +23,9 @@ def tidy(ax: Axes, title: str = "", ylabel: str = "") -> Axes:
     ax.grid(axis="y", color="#E2E2E2", linewidth=0.8)
     ax.set_axisbelow(True)
     ax.tick_params(labelsize=9, length=3)
+    for label in ax.get_xticklabels():
+        if label.get_horizontalalignment() == "right":  # pandas sets dates left of their ticks
+            label.set(horizontalalignment="center", rotation=0)
     if title:
         ax.set_title(title, loc="left", fontsize=11)
     if ylabel:

@@ -64,7 +64,7 @@ def profile(values: pd.Series, metric: str, ax: Axes | None = None) -> Axes:
 def stitched(equity: pd.Series, begins: list, name: str, ax: Axes | None = None) -> Axes:
     """Equity in dollars over sessions; dotted where a window begins with parameters of its own."""
     ax = ax or canvas()
-    ax.plot(np.arange(len(equity)), equity.to_numpy(dtype=float), color=BLUE, linewidth=1.4)
+    ax.plot(np.arange(len(equity)), equity.to_numpy(dtype=float), color=BLUE, linewidth=1.4, label="out of sample")
     for session in begins:
         ax.axvline(equity.index.searchsorted(session), color=GREY, linestyle=":", linewidth=1.0)
     tidy(ax, f"{name}, out of sample: {equity.iloc[-1] / equity.iloc[0] - 1.0:+.1%}")
