@@ -65,7 +65,8 @@ body, body.jp-Notebook { background:var(--paper); color:var(--ink); margin:0; pa
   .run h1, .run h2, .run h3, .run p.lead { break-after:avoid; }
   .run p, .run pre, .run table, .run figure, .run tr, .run .card, .run .cards, .run .told { break-inside:avoid; }
   .run thead { display:table-header-group; }
-  .run .wide { overflow:visible; } .run .long { min-width:0; } .run table { font-size:7.6pt; } .run th, .run td { padding-right:.5rem; }
+  .run .wide { overflow:visible; } .run .long { min-width:0; }
+  .run table { font-size:7.6pt; } .run th, .run td { padding-right:.5rem; }
   .run pre { white-space:pre-wrap; font-size:7pt; }
   .run .notebook { break-before:page; }
   body.jp-Notebook .jp-InputArea pre { white-space:pre-wrap; overflow-wrap:anywhere; }
