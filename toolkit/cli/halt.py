@@ -12,6 +12,7 @@ from toolkit.errors import InvalidParameter, LedgerError
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.standing import HALT, KILL, REDUCE_ONLY, Switches, kill
 
+LONGEST = 500  # characters of a reason
 EXAMPLE = """\
 examples:
   toolkit halt "the fills look wrong"                                   all accounts of the project
@@ -21,7 +22,8 @@ examples:
 
 It writes a file named KILL, with --reduce-only one named REDUCE_ONLY, which a loop looks for before each order, in whatever
 process it runs and after every restart. What waits at the broker is not cancelled, and fills are booked as ever. `toolkit
-resume` takes the files away. Where both are there, or the ledger says HALT, nothing is sent: --reduce-only weakens no halt.
+resume` takes the files away. Where both are there, or the ledger says HALT, nothing is sent: --reduce-only weakens no halt. An
+order that turns a position round opens as well, so --reduce-only denies it whole.
 
 exit status: 0 halted, 1 there is no account to halt, 2 wrong arguments or config
 """
@@ -37,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Writes the file and says whom it stops."""
-    reason = " ".join(args.reason.split())
+    reason = "".join(c for c in " ".join(args.reason.split()) if c.isprintable())[:LONGEST]
     if not reason:
         raise InvalidParameter(f"the reason is {args.reason!r}", "say why, in a few words")
     if args.place is None and (reason.endswith((".yaml", ".yml")) or Path(reason).exists()):
@@ -55,7 +57,7 @@ def execute(args: argparse.Namespace) -> int:
         stricter = stopped(account) if args.reduce_only else ""
         may = "opens nothing from now on, what closes a position is sent" if args.reduce_only else "sends no more orders"
         print(f"  {account.name} {f'stays halted, which is stricter: {stricter}' if stricter else may}")
-    print("what waits at a broker is not cancelled; `toolkit resume` lifts this")
+    print("`toolkit resume` lifts it; what waits at a broker is not cancelled")
     return 0
 
 
