@@ -75,6 +75,7 @@ BUGS = [
     bug("a sale moves the average price", (folding, "_entry", "abs(qty) > abs(position.qty)", "True")),
     bug("an order that ends is not noticed", (desk, "BrokerDesk._end", "report.status in ENDS", 'report.status == "REJECTED"')),
     bug("a fill that outruns its order is a stranger's", (entries, "name", "if filled:", "if False:")),
+    bug("a day begins after the fills of its open", (entries, "settle", "coalesce(close_equity, ?)", "coalesce(NULL, ?)")),
     bug("the highest equity follows the last", (entries, "settle", "max(coalesce(peak, ?), ?)", "max(min(peak, ?), ?)")),
 ]  # fmt: skip
 

@@ -112,6 +112,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.road = Chaos(self.street, 1, TELLING)
         self.street.on_arrival = self.arrives
         self.peak = self.brought = round(CASH) * UNIT
+        self.settled: tuple[int, int] | None = None  # equity at the last close, and what had been brought by then
         self.open()
         self.reader = sqlite3.connect(self.ledger.path)
 
@@ -227,12 +228,12 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(n=numbers)
     def settle(self, n: int) -> None:
-        held = self.ledger.account().positions.values()
-        before = self.equity()
+        held, brought = self.ledger.account().positions.values(), self.transferred()  # which is neither gain nor loss
+        before = self.equity() if self.settled is None else self.settled[0] + brought - self.settled[1]
         marked = [replace(p, mark=p.mark * (0.9 + 0.01 * (n % 21))) for p in held if p.qty]
         self.ledger.settle(self.time.now().tz_localize(None).normalize(), [], marked, [])
-        brought = self.transferred()  # is neither gain nor loss
         self.peak, self.brought = max(self.peak + brought - self.brought, self.equity()), brought
+        self.settled = self.equity(), brought
         [(peak, day)] = self.ledger.rows("SELECT peak, day_equity FROM account")
         assert (peak, day) == (self.peak, before), "the highest equity, or that of the session before"
 

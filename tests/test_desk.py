@@ -22,7 +22,7 @@ from toolkit.execution.costs import Costs, Limits, Policy, rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.lifecycle import cancel, resolve, send, send_planned
-from toolkit.execution.orders import Intent, Order, order_id
+from toolkit.execution.orders import Event, Intent, Order, order_id
 from toolkit.execution.schema import TABLES
 from toolkit.execution.situation import Quotes, Situation
 from toolkit.execution.standing import ACTIVE, HALT
@@ -223,6 +223,21 @@ def test_what_was_given_up_and_turns_up_is_cancelled_and_its_fills_are_booked(pl
     assert server.exchange.find(BUY.id).status == "canceled" and ledger.status(BUY.id) in {"ACCEPTED", "CANCELED"}
     desk.reconcile()
     assert ledger.status(BUY.id) == "CANCELED"
+
+
+def test_the_loss_of_a_day_begins_at_the_last_close_though_the_fills_of_the_open_are_booked_before_it_is_settled(
+    placed, history
+):
+    desk, ledger, server, clock = placed
+    desk.settle(history.until(pd.Timestamp("2005-03-01")))
+    ordered(desk, ledger)
+    clock.time = evening("2005-03-02")
+    desk.reconcile()
+    desk.settle(history.until(pd.Timestamp("2005-03-02")))
+    day, close = ledger.rows("SELECT day_equity, close_equity FROM account")[0]
+    assert day == 100_000 * UNIT and close == round(ledger.account().equity * UNIT) != day
+    ledger.book([Event("broker:t", "2005-03-02", "transfer", None, None, 0, 500 * UNIT)], [])
+    assert ledger.rows("SELECT day_equity, close_equity FROM account")[0] == (day + 500 * UNIT, close + 500 * UNIT)
 
 
 def test_a_fill_that_was_told_before_its_order_was_found_becomes_the_orders(placed):

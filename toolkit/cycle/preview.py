@@ -84,7 +84,8 @@ def previewed(engine: TradingEngine) -> Preview:
     account, status = engine.broker.after(known), engine.ledger.cycle_status(planned[-1]) if planned else None
     past, now = past_of(engine.ledger, known.index[-1], key), engine.ledger.account()
     if account.session != now.session:  # as it will be settled
-        past = past._replace(before=now.worth, highest=max(past.highest, account.worth))
+        (close,) = engine.ledger.rows("SELECT close_equity FROM account")[0]
+        past = past._replace(before=close or now.worth, highest=max(past.highest, account.worth))
     wish, notes = Plan(), engine.standing(refuse=False)
     if status == "planned":
         key = planned[-1]

@@ -96,8 +96,9 @@ def settle(db: sqlite3.Connection, session: pd.Timestamp, events: Iterable[Event
     db.execute("UPDATE account SET cash = cash + ?", (sum(row[6] for row in rows),))
     db.executemany(schema.KEEP_POSITION, map(schema.position_row, positions))
     _outcomes(db, orders, text(session) or "", at)
-    now = _equity(db)
-    db.execute("UPDATE account SET day_equity = ?, peak = max(coalesce(peak, ?), ?)", (before, now, now))
+    now = _equity(db)  # the one before is that of the last close: a broker's fills of this session are booked by now
+    change = "day_equity = coalesce(close_equity, ?), close_equity = ?, peak = max(coalesce(peak, ?), ?)"
+    db.execute(f"UPDATE account SET {change}", (before, now, now, now))
     db.execute("UPDATE account SET session = ?", (text(session),))
 
 
@@ -110,7 +111,8 @@ def book(db: sqlite3.Connection, events: Iterable[Event], positions: Iterable[Po
             db.execute("UPDATE account SET cash = cash + ?", (event.cash,))
             if event.kind in {"transfer", "adoption"}:  # neither gain nor loss
                 brought = event.cash + round(event.qty * (event.price or 0.0))
-                db.execute("UPDATE account SET peak = peak + ?, day_equity = day_equity + ?", (brought, brought))
+                equities = "peak = peak + ?1, day_equity = day_equity + ?1, close_equity = close_equity + ?1"
+                db.execute(f"UPDATE account SET {equities}", (brought,))
         else:
             raise LedgerError(f"{event.id} was booked before", "a broker's activity has one id for ever: nothing was booked")
     db.executemany(schema.KEEP_POSITION, map(schema.position_row, positions))

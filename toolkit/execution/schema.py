@@ -10,8 +10,8 @@ from toolkit.execution.orders import Event, Position
 
 VERSION = 4
 OLD = "trade it once to bring it forward, or look with the toolkit that wrote it"
-# account.standing is what the account may do, peak the highest equity, day_equity that before the last session, opened when
-# the ledger was made, told the last halt (of standings) that a person was told of, drift the
+# account.standing is what the account may do, peak the highest equity, day_equity that before the last session, close_equity
+# that at its end, opened when the ledger was made, told the last halt (of standings) that a person was told of, drift the
 # symbols (JSON) on which a broker's books differed at the last look;
 # cycles.situation what a cycle was decided on (compressed JSON); intents.level the level as decided, intents.trigger the same
 # in the shares of today, where a split came between; arrived is what the paper broker has, ours only to look up.
@@ -19,7 +19,7 @@ SCHEMA = """
 CREATE TABLE account(name TEXT NOT NULL, mode TEXT NOT NULL, version INTEGER NOT NULL, epoch INTEGER NOT NULL,
                      cash INTEGER NOT NULL, session TEXT, standing TEXT NOT NULL DEFAULT 'ACTIVE',
                      why TEXT NOT NULL DEFAULT '', peak INTEGER, day_equity INTEGER, opened TEXT,
-                     told INTEGER, drift TEXT) STRICT;
+                     told INTEGER, drift TEXT, close_equity INTEGER) STRICT;
 CREATE TABLE positions(symbol TEXT PRIMARY KEY, qty INTEGER NOT NULL, entry REAL, mark REAL, score REAL,
                        seen TEXT, peak REAL, out INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE cycles(key TEXT PRIMARY KEY, session TEXT NOT NULL, bars TEXT NOT NULL, status TEXT NOT NULL,
@@ -96,6 +96,7 @@ INSERT INTO arrived SELECT id, '' FROM intents WHERE status NOT IN ('PLANNED','S
 UPDATE account SET version = 3""",
     3: """
 ALTER TABLE events ADD COLUMN broker_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE account ADD COLUMN close_equity INTEGER;
 UPDATE account SET version = 4""",
 }
 # Where an order may go from where it is; a denied or empty order never leaves its state.  ABSENT: looked for often enough, the
