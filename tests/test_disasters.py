@@ -138,7 +138,7 @@ def test_a_write_that_the_shim_fails_or_makes_the_last_leaves_a_ledger_that_goes
 
 
 def test_the_failures_of_the_shim_are_noticed_by_a_ledger_that_takes_no_heed_of_them(apart, shimmed):
-    assert len(apart(with_a_bug).violations) > 2
+    assert apart(with_a_bug).violations
 
 
 def test_no_interrupt_leaves_a_transaction_open_or_makes_another_process_wait(clean):

@@ -132,10 +132,12 @@ class Noted(Ledger):
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
+        outer = not self._inside  # a block inside of another is acknowledged with it
         with super().transaction() as db:
             yield db
             grown = list(db.execute(GROWN).fetchone())
-        self.note(grown)
+        if outer:
+            self.note(grown)
 
 
 def open_ledger(folder: Path, note: Callable[[list[int]], None] | None = None) -> Noted:

@@ -23,7 +23,7 @@ def tidy(ax: Axes, title: str = "", ylabel: str = "") -> Axes:
     ax.grid(axis="y", color="#E2E2E2", linewidth=0.8)
     ax.set_axisbelow(True)
     ax.tick_params(labelsize=9, length=3)
-    for label in ax.get_xticklabels():
+    for label in ax.get_xticklabels() if ax.get_xscale() == "linear" else []:
         if label.get_horizontalalignment() == "right":  # pandas sets dates left of their ticks
             label.set(horizontalalignment="center", rotation=0)
     if title:
