@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import platformdirs
 import pytest
+from hypothesis import settings
 from loopback import NOW
 from tape import At, Tape
 
@@ -15,6 +16,8 @@ from toolkit.data import Bars, MarketData, ReplayClock, SampleSource
 from toolkit.data.cache import BarCache
 from toolkit.testing.yahoo_server import YahooServer
 
+settings.register_profile("seeded", derandomize=True, database=None)  # `--hypothesis-profile default` looks elsewhere
+settings.load_profile("seeded")
 SYMBOLS = ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
 
 

@@ -99,6 +99,12 @@ class Verdict:
         )
 
 
+def opens(order: Order, account: Account) -> int:
+    """Micro-shares of the order that open a position or add to one."""
+    position = account.positions.get(order.symbol)
+    return order.qty - abs(int(reducing(order.signed, position.qty if position else 0)))
+
+
 class Planned(NamedTuple):
     """Micro-dollars when the orders that passed before have filled."""
 
@@ -132,7 +138,7 @@ class Gate:
             if all(v.passed for v in again):
                 break
             verdicts = [*denied, *again]
-        return sorted(verdicts, key=lambda v: self._opening(v.order, situation.account) > 0)
+        return sorted(verdicts, key=lambda v: opens(v.order, situation.account) > 0)
 
     def _reviewed(self, orders: Sequence[Order], situation: Situation, later: Sequence[Order]) -> list[Verdict]:
         account = situation.account
@@ -153,13 +159,13 @@ class Gate:
         low = high = float(net)
         for order in situation.today.unsure:
             if order.id not in known:  # perhaps it never arrived: what it opens counts, what it closes makes no room
-                value, whole = self._opening(order, account) * order.reference, order.qty * order.reference
+                value, whole = opens(order, account) * order.reference, order.qty * order.reference
                 gross, room = gross + value, room - value
                 low, high = (low, high + whole) if order.side == "buy" else (low - whole, high)
         equities = (float(state[name]) for name in Planned._fields[4:])
         done, planned, committed, verdicts = Planned(float(gross), low, high, float(room), *equities), 0, 0.0, []
-        for order in sorted(orders, key=lambda o: self._opening(o, account) > 0):
-            opening = self._opening(order, account)
+        for order in sorted(orders, key=lambda o: opens(o, account) > 0):
+            opening = opens(order, account)
             verdict = self._operational(Asked(order, opening, planned, committed, self.limits.max_stale_sessions), situation)
             verdict = verdict or self._economic(order, opening, account, done)
             if verdict.passed:
@@ -175,11 +181,6 @@ class Gate:
             return Verdict(order, "NOT_FINITE", f"{shares(order.qty)} at {order.reference}", "a price and a quantity above 0")
         found = denial(asked, situation, self.operations)
         return Verdict(order, *found) if found else None
-
-    def _opening(self, order: Order, account: Account) -> int:
-        """Micro-shares of the order that open a position or add to one."""
-        position = account.positions.get(order.symbol)
-        return order.qty - abs(int(reducing(order.signed, position.qty if position else 0)))
 
     def _with(self, done: Planned, order: Order, opening: int) -> Planned:
         value = opening * order.reference

@@ -29,7 +29,7 @@ import pandas as pd
 from toolkit.data.clock import Clock, waiting
 from toolkit.data.interrupts import deferred_interrupts
 from toolkit.execution.brokers import Desk
-from toolkit.execution.gate import Gate, Verdict
+from toolkit.execution.gate import Gate, Verdict, opens
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Order
 from toolkit.execution.schema import UNSENT, UNSURE
@@ -117,8 +117,8 @@ def send_planned(ledger: Ledger, desk: Desk, gate: Gate, key: str, look: Callabl
     sent: list[Order] = []
     denials: list[Verdict] = []
     rejected: list[Order] = []
-    shares = {s: p.qty for s, p in desk.account().positions.items()}
-    planned = sorted(ledger.orders_in(*UNSENT, cycle=key), key=lambda o: o.signed * shares.get(o.symbol, 0) >= 0)  # sales first
+    account = desk.account()
+    planned = sorted(ledger.orders_in(*UNSENT, cycle=key), key=lambda o: opens(o, account) > 0)  # the gate's sequence
     for i, order in enumerate(planned):
         situation = look([order.symbol])
         if situation.accepts is not None and order.kind == "market" and situation.accepts > clock.now():
