@@ -23,12 +23,18 @@ define install
 	touch .venv/ok
 endef
 
+# A cluster wants a process of its own, and a notebook that times something both cores.
+define TESTS
+	$(BIN)/python -m pytest -q tests/test_scale.py
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile --ignore=tests/test_scale.py tests toolkit
+	$(BIN)/python -m pytest -q --nbval notebooks
+endef
+
 paper: .venv/ok  ## run the paper-trading notebook over the bundled prices
 	$(BIN)/python -m toolkit run notebooks/02_paper_trading.ipynb
 
 test: lint       ## lint, unit tests, laws, floors, doctests, and every notebook strictly with nbval
-	$(BIN)/python -m pytest -q tests/test_scale.py  # a cluster wants a process of its own
-	$(BIN)/python -m pytest -q --nbval --ignore=tests/test_scale.py
+	$(TESTS)
 
 browser-test: .venv/ok  ## every notebook, or only="00 or panel", in JupyterLab and Chromium; skips without one
 	$(if $(CHROMIUM),,-[ "$$(id -u)" != 0 ] || apt-get install -qq --no-install-recommends chromium fonts-dejavu-core || \
@@ -40,8 +46,7 @@ browser-test: .venv/ok  ## every notebook, or only="00 or panel", in JupyterLab 
 test-unpinned:   ## the same tests with the newest versions that setup.cfg allows
 	$(call install,--upgrade)
 	rm .venv/ok  # the next target installs the pinned versions again
-	$(BIN)/python -m pytest -q tests/test_scale.py
-	$(BIN)/python -m pytest -q --nbval --ignore=tests/test_scale.py
+	$(TESTS)
 
 lint: .venv/ok   ## ruff (format and rules) and mypy
 	$(BIN)/ruff format --check .

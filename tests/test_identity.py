@@ -139,7 +139,7 @@ VALUES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("one", "another"), VALUES, ids=[repr(one)[:30] for one, _ in VALUES])
+@pytest.mark.parametrize(("one", "another"), VALUES, ids=[f"{type(one).__name__} {n}" for n, (one, _) in enumerate(VALUES)])
 def test_it_changes_with_a_value_closed_over(one, another):
     assert identity(closing_over(one)) != identity(closing_over(another))
     assert identity(closing_over(one)) == identity(closing_over(copy.deepcopy(one)))
