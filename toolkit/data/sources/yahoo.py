@@ -6,7 +6,6 @@ keeps bad replies in its memory, and retries at once. So errors are told apart h
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+import orjson
 import pandas as pd
 import platformdirs
 import tenacity
@@ -220,7 +220,7 @@ def _checked(symbol: str, reply: Any) -> dict[str, Any]:
     if status in (401, 403):
         raise DataUnavailable(f"{symbol}: Yahoo refuses with {status}, with a fresh crumb, too", CURE, symbol=symbol)
     try:
-        chart = json.loads(reply.content)["chart"]
+        chart = orjson.loads(reply.content)["chart"]
         error, results = chart.get("error"), chart.get("result")
         if status == 404 and error and error.get("code") == "Not Found":
             raise UnknownSymbol(f"{symbol}: Yahoo does not know it", "check the spelling", symbol=symbol)
