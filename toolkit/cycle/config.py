@@ -198,12 +198,21 @@ def checked_config(values: dict[str, Any], origin: str = "configuration") -> Con
             raise ConfigError(f"{origin}: unknown key {key!r}{others}", _known(first["loc"])) from None
         if first["type"] == "missing":
             raise ConfigError(f"{origin}: key {key!r} is missing{others}", "add it") from None
-        message = first["msg"].removeprefix("Value error, ")
+        shown = f"is {first['input']!r}"
         if first["loc"][0] == "broker":  # where somebody may have written a key
-            raise ConfigError(
-                f"{origin}: {key} cannot be what is written there{others}", message[0].lower() + message[1:]
-            ) from None
-        raise ConfigError(f"{origin}: {key} is {first['input']!r}{others}", message[0].lower() + message[1:]) from None
+            shown = "cannot be what is written there"
+        raise ConfigError(f"{origin}: {key} {shown}{others}", _cure(first["type"], first["msg"], first["loc"])) from None
+
+
+def _cure(kind: str, message: str, location: tuple[int | str, ...]) -> str:
+    if kind in {"model_type", "model_attributes_type", "dataclass_type"}:
+        return f"write keys below it; {_known((*location, ''))}"
+    if kind == "list_type":
+        return "write a list, such as [AAPL, IBM]"
+    if kind == "too_short":
+        return "write at least one"
+    message = message.removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
 
 
 def _known(location: tuple[int | str, ...]) -> str:
