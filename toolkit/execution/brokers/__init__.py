@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import pandas as pd
@@ -48,6 +49,16 @@ class Broker(Protocol):
 
     def activities(self, since: pd.Timestamp) -> list[Activity]:
         """Fills and other changes of the account since, oldest first, each page read."""
+        ...
+
+    def ahead(
+        self, since: pd.Timestamp | None = None, alone: Iterable[str] = (), symbols: Iterable[str] = ()
+    ) -> AbstractContextManager[None]:
+        """May ask at once what the block asks in this order: activities, orders and positions since, those `alone`, assets.
+
+        `alone` are "purse" and "clock". Each answer, or what went wrong with it, is told where the block asks for it, and no
+        question is sent twice. A broker whose answers take no time returns a context that does nothing.
+        """
         ...
 
     def accepts(self, now: pd.Timestamp) -> pd.Timestamp:

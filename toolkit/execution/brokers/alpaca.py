@@ -16,7 +16,9 @@ A market order that arrives within two minutes before an open, or until 19:00 Ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -25,8 +27,8 @@ import pandas as pd
 from toolkit.data.clock import Clock, SystemClock, utc, waiting
 from toolkit.data.meter import Meter
 from toolkit.data.pace import Pace
-from toolkit.data.symbols import checked_symbol
 from toolkit.errors import BrokerRefused, BrokerUnavailable, InvalidParameter
+from toolkit.execution.brokers.alpaca_pages import EPOCH, activities_of, asset_path, day_of, news, orders_of
 from toolkit.execution.brokers.alpaca_wire import FINAL, Refused, Unsent, Wire
 from toolkit.execution.brokers.alpaca_words import (
     EASTERN,
@@ -48,9 +50,8 @@ from toolkit.execution.orders import Order
 
 LONGEST = 12.0  # seconds
 LIVE_HOST, PAPER_HOST = "api.alpaca.markets", "paper-api.alpaca.markets"
-ORDERS, ACTIVITIES = 500, 100  # the most that Alpaca puts on a page
+ALONE = {"purse": "/account", "clock": "/clock"}
 REPLACED = 20  # an order that was replaced more often has gone round in a circle
-MOMENT = pd.Timedelta(microseconds=1)
 
 
 class AlpacaBroker:
@@ -177,47 +178,26 @@ class AlpacaBroker:
     def orders(self, since: pd.Timestamp) -> list[Report]:
         first = utc(since)
         with self._wire.within(self.deadline):
-            found = {each.broker_id: each for each in self._listed("open", pd.Timestamp(0, tz="UTC"))}
-            found |= {each.broker_id: each for each in self._listed("all", first)}  # the later look counts
+            found = {each.broker_id: each for each in orders_of(self._client.get, "open", EPOCH)}
+            found |= {each.broker_id: each for each in orders_of(self._client.get, "all", first)}  # it shows what ended
         return sorted(found.values(), key=lambda each: (each.at, each.broker_id))
 
-    def _listed(self, which: str, since: pd.Timestamp) -> Iterator[Report]:
-        """Orders from an instant on; each page begins where the last one ended, with the same instant once more."""
-        query: dict[str, Any] = {"status": which, "limit": ORDERS, "direction": "asc", "nested": "false"}
-        seen: set[str] = set()
-        while True:
-            page = [report_of(each) for each in listed(self._client.get("/orders", {**query, "after": _text(since - MOMENT)}))]
-            fresh = [each for each in page if each.broker_id not in seen]
-            seen |= {each.broker_id for each in fresh}
-            yield from fresh
-            if len(page) < ORDERS:
-                return
-            if not fresh:
-                raise BrokerUnavailable("Alpaca sent the same page of orders twice", "ask again later")
-            since = max(each.at for each in page if each.at is not None).floor("us")
-
     def activities(self, since: pd.Timestamp) -> list[Activity]:
-        first = utc(since)
-        day = first.tz_convert(EASTERN).normalize().tz_convert("UTC")  # what is no trade has a day, and no hour
+        first, day = utc(since), day_of(since)
         with self._wire.within(self.deadline):
-            found = [activity_of(each) for each in self._pages({"after": _text(day - MOMENT), "direction": "asc"})]
+            found = [activity_of(each) for each in activities_of(self._client.get, first)]
         kept = {each.id: each for each in found if each is not None and each.at >= (first if each.kind == "fill" else day)}
         return sorted(kept.values(), key=lambda each: (each.at, each.id))
 
-    def _pages(self, query: Mapping[str, Any]) -> Iterator[Any]:
-        token: dict[str, str] = {}
-        seen: set[str] = set()
-        while True:
-            asked = {**query, "page_size": ACTIVITIES, **token}
-            page = listed(self._client.get("/account/activities", asked))
-            yield from page
-            if len(page) < ACTIVITIES:
-                return
-            last = str(page[-1].get("id")) if isinstance(page[-1], dict) else ""
-            if not last or last in seen:
-                raise BrokerUnavailable("Alpaca sent the same page of activities twice", "ask again later")
-            seen.add(last)
-            token = {"page_token": last}
+    @contextmanager
+    def ahead(
+        self, since: pd.Timestamp | None = None, alone: Iterable[str] = (), symbols: Iterable[str] = ()
+    ) -> Iterator[None]:
+        asked = news(since) if since is not None else []
+        asked += [(ALONE[question], None) for question in alone]
+        asked += [(asset_path(symbol), None) for symbol in symbols]
+        with self._wire.ahead([partial(self._client.get, *each) for each in asked], self.deadline):
+            yield
 
     def accepts(self, now: pd.Timestamp) -> pd.Timestamp:
         """Orders for the open are refused from 9:28 to 19:00 New York."""
@@ -235,14 +215,14 @@ class AlpacaBroker:
         return held
 
     def purse(self) -> Purse:
-        return purse_of(self._read("/account"))
+        return purse_of(self._read(ALONE["purse"]))
 
     def clock(self) -> MarketClock:
-        return clock_of(self._read("/clock"))
+        return clock_of(self._read(ALONE["clock"]))
 
     def asset(self, symbol: str) -> Asset | None:
         try:
-            asset = asset_of(self._read(f"/assets/{quote(checked_symbol(symbol), safe='')}"))
+            asset = asset_of(self._read(asset_path(symbol)))
         except Refused as error:
             if error.unknown:
                 return None
@@ -269,10 +249,6 @@ def _remark(report: Report, order: Order) -> str:
 
 def _said(report: Report) -> str:
     return f"{report.side} {decimal(report.qty)} {report.symbol}, id {report.id}"
-
-
-def _text(instant: pd.Timestamp) -> str:
-    return f"{instant:%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def _checked_url(url: str | None, live: bool) -> str | None:

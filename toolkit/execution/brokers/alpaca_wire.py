@@ -3,30 +3,30 @@
 It stands in for the requests session of an alpaca-py client, whose own would repeat a POST after 429 and 504 and wait for ever.
 A request is made in a thread of its own, for which the caller waits until the deadline and not longer, whatever name server,
 connection, header or body keeps it; the connection is then cut, so that nothing is sent late. The keys are in that thread
-alone: no traceback of the caller's passes where they are.
+alone: no traceback of the caller's passes where they are. Several such threads may be under way for one caller (`ahead`): he
+counts, waits for and judges their requests himself, one after the other.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import socket
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import pandas as pd
 import requests
-import urllib3.connection
-from requests.adapters import HTTPAdapter
 
-from toolkit.data.clock import Clock, SystemClock
+from toolkit.data.clock import Clock
 from toolkit.data.meter import Meter
 from toolkit.data.pace import Pace
 from toolkit.data.sources.alpaca_wire import Answer, rest_wanted, whole_body
 from toolkit.errors import BrokerRefused, BrokerUnavailable, DataUnavailable
+from toolkit.execution.brokers.alpaca_calls import CURRENT, WATCH, Adapter, Call, Early, Header, Own
 from toolkit.execution.credentials import Secret
 
 CURE = "look the order up before anything is sent again"
@@ -35,7 +35,8 @@ FINAL = {400, 401, 403, 422}
 """Statuses with which Alpaca itself says no; a 404 or 405 to an order is rather that of a proxy or of a wrong address."""
 PASSING = {408, 425}
 UNREADABLE = object()
-WATCH = SystemClock()  # sockets wait in the machine's time, whatever the clock of the account shows
+AT_ONCE = 4  # requests that are under way for one caller
+BEGUN = Answer(202, "", None)
 
 
 class Unsent(BrokerUnavailable):
@@ -78,8 +79,9 @@ class Wire:
     def __init__(self, key: Secret, secret: Secret, meter: Meter, pace: Pace, clock: Clock) -> None:
         self._keys, self._meter, self._pace, self._clock = (key, secret), meter, pace, clock
         self.skew = math.nan
-        self._local = threading.local()
+        self._own = Own()
         self._session = requests.Session()
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))  # what threads share does not change
         self._session.auth = Header(key, secret)
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, Adapter())
@@ -87,23 +89,61 @@ class Wire:
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
         """All requests of this thread inside the block together take at most so long."""
-        self._local.until = WATCH.monotonic() + seconds
+        self._own.until = WATCH.monotonic() + seconds
         try:
             yield
         finally:
-            del self._local.until
+            del self._own.until
+
+    @contextmanager
+    def ahead(self, asks: Iterable[Callable[[], object]], seconds: float) -> Iterator[None]:
+        """Makes the requests of `asks` before the block asks for their answers, AT_ONCE at a time, each over in `seconds`.
+
+        One that the block makes as well is answered by it, whatever that came to; any other is made as always, and ends the
+        looking ahead. None is made twice, or past the budget, or while the pace wants a rest; what nobody asked for is cut.
+        """
+        self._own.early = early = Early(iter(asks), seconds)
+        try:
+            self._begin(early)
+            yield
+        finally:
+            self._own.early = None
+            for call in early.calls:
+                call.end()
+
+    def _begin(self, early: Early) -> None:
+        early.begins = True
+        try:
+            while early.under_way < AT_ONCE and self.pause == 0.0 and (ask := next(early.asks, None)) is not None:
+                ask()
+        except Unsent:
+            early.asks = iter(())  # whoever asks for it is told
+        finally:
+            early.begins = False
 
     def request(self, method: str, url: str, **options: Any) -> Answer:
-        """A whole, good answer; raises Refused, Unsent, or BrokerUnavailable where it is not known what became of it."""
-        self._admit()
-        call = Call(method, url, options, max(self._left(), 1e-3))
+        """A whole, good answer; raises Refused, Unsent, or BrokerUnavailable where it is not known what became of it.
+
+        BEGUN, and no more, while `ahead` begins requests.
+        """
+        early, call = self._own.early, None
+        if early is not None and early.begins:
+            self._admit(early.seconds)
+            early.calls.append(begun := Call(method, url, options, early.seconds))
+            self._start(begun)
+            return BEGUN
         try:
-            threading.Thread(target=self._perform, args=(call,), name="alpaca", daemon=True).start()
-            call.done.wait(call.seconds)
-        except RuntimeError as error:  # the system has no thread left
-            call.failure = str(error)
+            if early is not None:
+                self._begin(early)
+                call = early.taken(method, url, options)
+            if call is None:
+                self._admit(self._left())
+                call = Call(method, url, options, max(self._left(), 1e-3))
+                self._start(call)
+            call.done.wait(max(call.until - WATCH.monotonic(), 0.0))
         finally:
-            call.end()
+            if call is not None:
+                call.end()
         if call.status == 0:
             self._pace.failed()
             raise BrokerUnavailable(f"Alpaca did not answer {method} ({call.failure or 'not in time'})", CURE)
@@ -117,11 +157,10 @@ class Wire:
         return self._pace.due()
 
     def _left(self) -> float:
-        return self._local.until - WATCH.monotonic()
+        return self._own.until - WATCH.monotonic()
 
-    def _admit(self) -> None:
-        """Takes a turn and counts the request."""
-        left = self._left()
+    def _admit(self, left: float) -> None:
+        """Takes a turn, which is at most `left` seconds away, and counts the request."""
         if left <= 0.0:
             raise Unsent("there was no time left for a request", CURE)
         try:
@@ -131,6 +170,13 @@ class Wire:
         except DataUnavailable as error:
             refused = error
         raise Unsent(f"not sent: {refused.what}", "wait for the next cycle, or raise max_api_calls_per_cycle")
+
+    def _start(self, call: Call) -> None:
+        try:
+            threading.Thread(target=self._perform, args=(call,), name="alpaca", daemon=True).start()
+        except RuntimeError as error:  # the system has no thread left
+            call.failure = str(error)
+            call.done.set()
 
     def _perform(self, call: Call) -> None:
         """Makes the request; what goes wrong is kept in words, since the error itself would hold the keys."""
@@ -173,102 +219,6 @@ def read(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return UNREADABLE
-
-
-class Call:
-    """One request, shared by the thread that makes it and the one that waits; over when done, or at its deadline."""
-
-    def __init__(self, method: str, url: str, options: Mapping[str, Any], seconds: float) -> None:
-        self.method, self.url, self.options, self.seconds = method, url, options, seconds
-        self.done, self.over = threading.Event(), False
-        self.status, self.text, self.failure = 0, "", ""  # 0: there is no answer
-        self.headers: dict[str, str] = {}
-        self.connections: list[Any] = []
-
-    def end(self) -> None:
-        """Nothing is sent or read for it any more."""
-        if self.done.is_set():
-            return
-        self.over = True
-        for connection in self.connections:
-            with suppress(OSError, AttributeError, TypeError):  # closed, or not connected yet
-                socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
-
-    def check(self) -> None:
-        if self.over:
-            raise TimeoutError("not in time")
-
-
-class Current(threading.local):
-    """The call that this thread makes."""
-
-    call: Call | None = None
-
-
-CURRENT = Current()
-
-
-class Cuttable:
-    """A connection that the call which uses it can cut, from the moment before it is made."""
-
-    def connect(self) -> None:
-        call = CURRENT.call
-        if call is not None:
-            call.connections.append(self)
-        super().connect()  # type: ignore[misc]
-        if call is not None:
-            call.check()
-
-    def request(self, *arguments: Any, **options: Any) -> None:
-        call = CURRENT.call
-        if call is not None:
-            call.connections.append(self)
-            call.check()
-        super().request(*arguments, **options)  # type: ignore[misc]
-
-
-class PlainConnection(Cuttable, urllib3.connection.HTTPConnection):
-    """To the loopback interface."""
-
-
-class TlsConnection(Cuttable, urllib3.connection.HTTPSConnection):
-    """To Alpaca."""
-
-
-class PlainPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = PlainConnection
-
-
-class TlsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = TlsConnection
-
-
-POOLS = {"http": PlainPool, "https": TlsPool}
-
-
-class Adapter(HTTPAdapter):
-    """Requests over connections that can be cut, each made once."""
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options)
-        self.poolmanager.pool_classes_by_scheme = POOLS
-
-    def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
-        manager = super().proxy_manager_for(*arguments, **options)
-        manager.pool_classes_by_scheme = POOLS
-        return manager
-
-
-class Header(requests.auth.AuthBase):
-    """Puts the keys on a request, in the place of those that alpaca-py believes in."""
-
-    def __init__(self, key: Secret, secret: Secret) -> None:
-        self._key, self._secret = key, secret
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["APCA-API-KEY-ID"] = self._key.reveal()
-        request.headers["APCA-API-SECRET-KEY"] = self._secret.reveal()
-        return request
 
 
 def skew_of(headers: Mapping[str, str], now: pd.Timestamp) -> float:

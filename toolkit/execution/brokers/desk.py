@@ -90,13 +90,15 @@ class BrokerDesk:
 
     def outlook(self, symbols: Iterable[str]) -> Outlook:
         """Buying power, clock and cash, asked for once after each `reconcile`, and assets, each asked for once."""
-        if self._outlook is None:
-            purse, clock = self._purse or self.broker.purse(), self.broker.clock()
-            skew = (clock.now - self.clock.now()).total_seconds()
-            self._outlook = Outlook(None, purse.buying_power / UNIT, skew, clock.next_open, blocked=purse.blocked)
-            self._off = purse.cash - self.ledger.account().cash
-        for symbol in symbols:
-            if symbol not in self._assets:
+        unseen = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self._assets]
+        alone = () if self._outlook is not None else ("purse", "clock")[self._purse is not None :]
+        with self.broker.ahead(alone=alone, symbols=unseen):  # each stands for itself
+            if self._outlook is None:
+                purse, clock = self._purse or self.broker.purse(), self.broker.clock()
+                skew = (clock.now - self.clock.now()).total_seconds()
+                self._outlook = Outlook(None, purse.buying_power / UNIT, skew, clock.next_open, blocked=purse.blocked)
+                self._off = purse.cash - self.ledger.account().cash
+            for symbol in unseen:
                 self._assets[symbol] = self.broker.asset(symbol)
         accepts = self.broker.accepts(self.clock.now())
         more = {"frozen": dict(self._frozen), "accepts": accepts, "pause": self.broker.pause()}  # after all that was asked
@@ -129,14 +131,22 @@ class BrokerDesk:
         Orders of ours that we never planned halt the account, and so do holdings and cash that differ at two looks by more
         than 1% of equity, or in more than three symbols; a difference freezes its symbol. An order that was cancelled here and
         waits there is cancelled again. At most five requests at Alpaca; six with those of `outlook`.
+
+        Activities, orders and positions are asked for at once: asked in any order they are looks at several instants, and what
+        follows from them is the same whichever is the older. A fill that activities tell before orders show its order is booked
+        and becomes the order's when that is seen (`entries.name`). An order that ended stays open until all that it filled is
+        told. A fill that only one of activities and positions knows is a drift until the next look, and the closer the two
+        looks, the rarer it is. Nothing that is cancelled here meanwhile can fall between them. The purse is asked for
+        afterwards, and only where something was booked.
         """
         since = self._since()
-        known, told = self._booked(), self._news(since)
-        reports = self.broker.orders(since)
-        self._adopt(reports)
-        self._book(told)
-        self._end(reports)
-        said = self._strangers(reports) + self._still_there(reports) + self._drift(self.broker.positions())
+        with self.broker.ahead(since):
+            known, told = self._booked(), self._news(since)
+            reports = self.broker.orders(since)
+            self._adopt(reports)
+            self._book(told)
+            self._end(reports)
+            said = self._strangers(reports) + self._still_there(reports) + self._drift(self.broker.positions())
         changed = self._booked() != known or self._frozen or abs(self._off) > UNIT
         self._purse = self.broker.purse() if changed else None
         said += self._short_of_cash()

@@ -1,0 +1,146 @@
+"""A request in a thread of its own: what it comes to, and how its connection is cut when its time is over."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+import urllib3.connection
+from requests.adapters import HTTPAdapter
+
+from toolkit.data.clock import SystemClock
+from toolkit.execution.credentials import Secret
+
+WATCH = SystemClock()  # sockets wait in the machine's time, whatever the clock of the account shows
+
+
+class Call:
+    """One request, shared by the thread that makes it and the one that waits; over when done, or at its deadline."""
+
+    def __init__(self, method: str, url: str, options: Mapping[str, Any], seconds: float) -> None:
+        self.method, self.url, self.options, self.seconds = method, url, options, seconds
+        self.until = WATCH.monotonic() + seconds
+        self.done, self.over = threading.Event(), False
+        self.status, self.text, self.failure = 0, "", ""  # 0: there is no answer
+        self.headers: dict[str, str] = {}
+        self.connections: list[Any] = []
+
+    def end(self) -> None:
+        """Nothing is sent or read for it any more."""
+        if self.done.is_set():
+            return
+        self.over = True
+        for connection in self.connections:
+            with suppress(OSError, AttributeError, TypeError):  # closed, or not connected yet
+                socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+
+    def check(self) -> None:
+        if self.over:
+            raise TimeoutError("not in time")
+
+
+@dataclass
+class Early:
+    """Requests that a thread makes before it asks for their answers: what still makes them, and those that were made."""
+
+    asks: Iterator[Callable[[], object]]
+    seconds: float
+    calls: list[Call] = field(default_factory=list)
+    begins = False
+
+    @property
+    def under_way(self) -> int:
+        return sum(not call.done.is_set() for call in self.calls)
+
+    def taken(self, method: str, url: str, options: Mapping[str, Any]) -> Call | None:
+        """The call that was made for this request, once; where there is none, no further ones are made."""
+        for call in self.calls:
+            if (call.method, call.url, call.options) == (method, url, options):
+                self.calls.remove(call)
+                return call
+        self.asks = iter(())
+        return None
+
+
+class Own(threading.local):
+    """Of one thread: until when its requests have to be over, and those that it made early."""
+
+    until: float
+    early: Early | None = None
+
+
+class Current(threading.local):
+    """The call that this thread makes."""
+
+    call: Call | None = None
+
+
+CURRENT = Current()
+
+
+class Cuttable:
+    """A connection that the call which uses it can cut, from the moment before it is made."""
+
+    def connect(self) -> None:
+        call = CURRENT.call
+        if call is not None:
+            call.connections.append(self)
+        super().connect()  # type: ignore[misc]
+        if call is not None:
+            call.check()
+
+    def request(self, *arguments: Any, **options: Any) -> None:
+        call = CURRENT.call
+        if call is not None:
+            call.connections.append(self)
+            call.check()
+        super().request(*arguments, **options)  # type: ignore[misc]
+
+
+class PlainConnection(Cuttable, urllib3.connection.HTTPConnection):
+    """To the loopback interface."""
+
+
+class TlsConnection(Cuttable, urllib3.connection.HTTPSConnection):
+    """To Alpaca."""
+
+
+class PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = PlainConnection
+
+
+class TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = TlsConnection
+
+
+POOLS = {"http": PlainPool, "https": TlsPool}
+
+
+class Adapter(HTTPAdapter):
+    """Requests over connections that can be cut, each made once."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
+        manager = super().proxy_manager_for(*arguments, **options)
+        manager.pool_classes_by_scheme = POOLS
+        return manager
+
+
+class Header(requests.auth.AuthBase):
+    """Puts the keys on a request, in the place of those that alpaca-py believes in."""
+
+    def __init__(self, key: Secret, secret: Secret) -> None:
+        self._key, self._secret = key, secret
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["APCA-API-KEY-ID"] = self._key.reveal()
+        request.headers["APCA-API-SECRET-KEY"] = self._secret.reveal()
+        return request
