@@ -70,30 +70,37 @@ def test_the_news_of_a_reconciliation_are_asked_for_at_once(server, broker):
     assert asked(server) == NEWS and broker.meter.calls == 4
 
 
-def test_clock_purse_and_assets_are_asked_for_at_once_and_at_most_four_at_a_time(server, broker):
-    there, most, lock = set(), [], threading.Lock()
-    symbols = ["AAPL", "IBM", "KO", "MSFT", "XOM", "JNJ"]
-    for at, route in list(server.routes.items()):
+class Log(list):
+    """A log of requests that knows how many have no answer yet, and how many that were at most."""
 
-        def counted(server, request, route=route):
-            with lock:
-                there.add(request.path)
-                most.append(len(there))
-            try:
-                return route(server, request)
-            finally:
-                with lock:
-                    there.discard(request.path)
+    there = most = 0
 
-        server.routes[at] = counted
-    server.latency = 0.01
+    def append(self, request):
+        super().append(request)
+        self.there += 1
+        self.most = max(self.most, self.there)
+
+
+def test_purse_clock_and_assets_are_asked_for_at_once_and_at_most_four_at_a_time(server, broker):
+    server.log, server.latency, plain = Log(), 0.02, server.answer
+
+    def answer(*asked):
+        reply = plain(*asked)
+        server.log.there -= 1
+        return reply
+
+    server.answer, symbols = answer, list(server.exchange.tape.bars.symbols)[:6]
     with broker.ahead(alone=("purse", "clock"), symbols=symbols):
         assert broker.purse().number and broker.clock().next_open
-        found = [broker.asset(symbol) for symbol in symbols]
-    assert [each.symbol if each else None for each in found] == [
-        s if s in server.exchange.tape.bars.symbols else None for s in symbols
-    ]
-    assert max(most) <= 4 and len(server.log) == broker.meter.calls == 8
+        assert [broker.asset(symbol).symbol for symbol in symbols] == symbols
+    assert server.log.most == 4 and len(server.log) == broker.meter.calls == 2 + len(symbols)
+
+
+def test_a_symbol_that_the_broker_does_not_know_is_asked_for_once_among_others(server, broker):
+    symbols = ["AAPL", "ZZZZ", "IBM", "YYYY", "MSFT", "XXXX"]
+    with broker.ahead(symbols=symbols):
+        assert [broker.asset(symbol) is None for symbol in symbols] == [False, True] * 3
+    assert len(server.log) == broker.meter.calls == len(symbols)
 
 
 def test_the_same_question_a_second_time_is_a_request_of_its_own(server, broker):
@@ -153,7 +160,7 @@ def test_past_the_allowance_none_is_made_and_the_question_in_its_turn_is_told(se
 
 
 def test_nothing_is_asked_ahead_while_the_broker_wants_a_rest(server, broker):
-    server.fault("429", headers={"Retry-After": "60"})
+    server.fault("429", headers={"Retry-After": "3"})  # which is shorter than the deadline
     with pytest.raises(BrokerUnavailable, match="429"):
         broker.purse()
     with broker.ahead(EVENING, ("purse", "clock")):

@@ -137,8 +137,11 @@ def speaking(alpaca: Answering) -> type[BaseHTTPRequestHandler]:
             about = {"Content-Type": "application/json", "Content-Length": str(len(body) if length is None else length)}
             for name, value in {**about, **(headers or {})}.items():
                 self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-            self.wfile.flush()
+            try:
+                self.end_headers()
+                self.wfile.write(body)
+                self.wfile.flush()
+            except OSError:  # the client asked for several things at once and has had enough
+                self.close_connection = True
 
     return Handler
