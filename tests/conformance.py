@@ -240,6 +240,25 @@ class BrokerConformance:
         asset = kit.broker.asset(kit.symbols[0])
         assert asset.symbol == kit.symbols[0] and asset.tradable and kit.broker.asset(kit.strange) is None
 
+    def test_what_is_asked_ahead_is_told_as_if_it_were_not(self, kit):
+        kit.broker.submit(order(kit))
+        since, symbols = kit.now(), [*kit.symbols, kit.strange]
+        kit.to_close()
+
+        def answers():
+            news = kit.broker.activities(since), kit.broker.orders(since), kit.broker.positions()
+            return *news, kit.broker.purse(), kit.broker.clock(), [kit.broker.asset(symbol) for symbol in symbols]
+
+        alone, calls = answers(), kit.broker.meter.calls
+        with kit.broker.ahead(since, ("purse", "clock"), symbols):
+            assert answers() == alone
+        assert kit.broker.meter.calls == kit.requests() and kit.broker.meter.calls - calls <= calls
+
+    def test_an_error_in_what_was_asked_ahead_leaves_nothing_behind(self, kit):
+        with pytest.raises(ZeroDivisionError), kit.broker.ahead(kit.now(), ("purse", "clock"), kit.symbols):
+            raise ZeroDivisionError
+        assert kit.broker.purse().cash == kit.cash() and kit.broker.positions() == []
+
     # --- what goes wrong
 
     @pytest.mark.parametrize("way", ["lose_answer", "stall", "garble"])

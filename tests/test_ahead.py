@@ -103,6 +103,15 @@ def test_a_symbol_that_the_broker_does_not_know_is_asked_for_once_among_others(s
     assert len(server.log) == broker.meter.calls == len(symbols)
 
 
+def test_in_another_order_than_was_said_none_is_made_twice(server, broker):
+    symbols = list(server.exchange.tape.bars.symbols)
+    server.latency = 0.02  # no answer is there when the last is asked for first
+    with broker.ahead(alone=("purse", "clock"), symbols=symbols):
+        assert [broker.asset(symbol).symbol for symbol in symbols[::-1]] == symbols[::-1]
+        assert broker.clock().next_open and broker.purse().number
+    assert len(server.log) == broker.meter.calls == 2 + len(symbols)
+
+
 def test_the_same_question_a_second_time_is_a_request_of_its_own(server, broker):
     with broker.ahead(EVENING):
         broker.positions()
