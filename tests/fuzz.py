@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from toolkit.data.adjust import FIELDS
 from toolkit.data.bars import Bars
 from toolkit.errors import ToolkitError
 from toolkit.signals import indicators
@@ -31,6 +32,8 @@ WINDOWS: list[Any] = [
     -1, 0, 1, 2, 3, 4, 5, 14, 20, 41, 1000, 2**40, 2**70, 10**400, 2.5, 3.0, "5", None, True, math.nan, math.inf, 0.5, 1e-9,
     -2.0, np.int64(5), np.float64(0.3), [3], (2, 3), {"a": 1},
 ]  # fmt: skip
+DAYS = pd.bdate_range("2010-01-04", periods=60)  # of all frames; the longest has so many
+COLUMNS = pd.Index(FIELDS)
 STRANGE = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1e300, -1e308, 5e-324, 1e15, -7.0]
 
 
@@ -64,7 +67,7 @@ def column(rng: np.random.Generator, dtype: str, n: int) -> Any:
 
 
 def index(rng: np.random.Generator, n: int) -> pd.Index:
-    days = pd.bdate_range("2010-01-04", periods=n)
+    days = DAYS[:n]
     kind = rng.integers(0, 10)
     if kind == 0:
         return days[rng.permutation(n)]
@@ -110,12 +113,11 @@ def bars(rng: np.random.Generator) -> Any:
         return prices(rng)
     n = int(rng.choice([1, 2, 5, 40, 60]))
     close = 50.0 * np.exp(np.cumsum(rng.normal(0, 0.02, (n, int(rng.choice([1, 2, 9])))), axis=0))
-    days = pd.bdate_range("2010-01-04", periods=n)
     frames = {}
     for i, c in enumerate(close.T):
-        frame = pd.DataFrame({"open": c, "high": c * 1.01, "low": c * 0.99, "close": c, "volume": 1e6}, index=days)
-        frame.loc[rng.random(n) < 0.1] = np.nan
-        frames[f"S{i}"] = frame
+        values = np.column_stack([c, c * 1.01, c * 0.99, c, np.full(n, 1e6)])
+        values[rng.random(n) < 0.1] = np.nan
+        frames[f"S{i}"] = pd.DataFrame(values, DAYS[:n], COLUMNS)
     return Bars.from_frame(frames)
 
 

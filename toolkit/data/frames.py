@@ -34,7 +34,8 @@ def block_of(
     for k, (name, own) in enumerate(frames.items()):
         values = _fields(name, own)
         check_prices(name, own.index, values)
-        block[:, k, index.get_indexer(own.index.as_unit("ns"))] = values
+        labels = own.index.as_unit("ns")
+        block[:, k, slice(None) if labels.equals(index) else index.get_indexer(labels)] = values
     return symbols, index, block
 
 
@@ -59,9 +60,9 @@ def _fields(symbol: str, frame: pd.DataFrame) -> np.ndarray:
         if names.count(name) != 1:
             what = f"{symbol}: column {name!r} occurs {names.count(name)} times among {', '.join(names)}"
             raise InvalidBars(what, f"give each of {', '.join(FIELDS)} once", symbol=symbol)
-    columns = [frame.iloc[:, names.index(name)] for name in FIELDS]
+    columns = {name: column for name, (_, column) in zip(names, frame.items()) if name in FIELDS}
     try:
-        return np.array([column.to_numpy(dtype=float, na_value=np.nan) for column in columns])
+        return np.array([columns[name].to_numpy(dtype=float, na_value=np.nan) for name in FIELDS])
     except (TypeError, ValueError) as error:
         raise InvalidBars(f"{symbol}: {error}", "convert the columns to numbers", symbol=symbol) from error
 
@@ -79,7 +80,7 @@ def _check_index(symbol: str, index: pd.Index, interval: str) -> None:
         raise wrong("the index holds NaT", "drop those rows")
     if interval == "1d" and index.tz is not None:
         raise wrong(f"daily labels have time zone {index.tz}", "label by session date: frame.tz_localize(None)")
-    if interval == "1d" and (index != index.normalize()).any():
+    if interval == "1d" and not index.is_normalized:
         label = index[index != index.normalize()][0]
         raise wrong(f"label {label} is no date", "normalize the index, or pass interval=, e.g. '1h'")
     if interval != "1d" and str(index.tz) != "UTC":
