@@ -16,7 +16,8 @@ from conftest import random_bars
 from toolkit.data import ReplayClock
 from toolkit.data.bars import NO_WHOLE
 from toolkit.errors import InvalidParameter, StrategyFailed
-from toolkit.signals import SignalGenerator, trend_and_rsi
+from toolkit.signals import IndicatorSet, SignalGenerator, above, trend_and_rsi
+from toolkit.signals.indicators import atr, sma
 
 BARS = [random_bars(seed, n_bars=60) for seed in range(4)]
 
@@ -72,6 +73,13 @@ def test_nothing_is_hashed_for_bars_that_come_again_or_are_like_none_before():
     other = random_bars(12, n_bars=60)
     generator.scores(other)
     assert hashed(bars) and not hashed(other)  # of what was there before, the fingerprint alone is kept
+
+
+@pytest.mark.parametrize("asked", [atr, IndicatorSet({"a": atr()}), above(sma(3), sma(9))])
+def test_nothing_is_hashed_to_see_that_bars_are_bars(asked):
+    bars = random_bars(14, n_bars=60)
+    asked(bars)
+    assert not hashed(bars)
 
 
 def test_bars_that_differ_in_an_old_price_alone_are_others():

@@ -20,6 +20,7 @@ from toolkit.signals.events import latched
 from toolkit.signals.formula import Indicator
 from toolkit.signals.indicators import sma
 from toolkit.signals.operands import Bound, Operand, bank, check_names
+from toolkit.signals.panels import is_bars
 from toolkit.signals.sets import IndicatorSet
 from toolkit.signals.strategies import Row, Strategy
 
@@ -130,7 +131,7 @@ class Condition:
         All indicators are computed in one pass over the bars. Raises InvalidParameter while parameters are free.
         """
         self._check_bound()
-        if not hasattr(bars, "fingerprint"):
+        if not is_bars(bars):
             cure = "pass Bars, e.g. of Bars.from_frame(frame, symbol='XYZ')"
             raise InvalidParameter(f"{self} is given a {type(bars).__name__}", cure)
         wanted = [side.what for side in self.operands]

@@ -22,7 +22,7 @@ from toolkit.data.work import phase
 from toolkit.errors import InvalidParameter
 from toolkit.kernels.program import Program, Step, block
 from toolkit.signals.formula import FIELDS, Formula, Indicator
-from toolkit.signals.panels import labelled, panel, same_labels
+from toolkit.signals.panels import is_bars, labelled, panel, same_labels
 
 if TYPE_CHECKING:
     from toolkit.data.bars import Bars
@@ -65,7 +65,7 @@ def indicator(*inputs: str, into: type | None = None) -> Callable[[Callable[...,
                 what = declare(*windows, **named)
             if not given:
                 return what
-            if len(given) == 1 and hasattr(given[0], "fingerprint"):
+            if len(given) == 1 and is_bars(given[0]):
                 return of_fields(what, given[0])
             return of_prices(what, inputs, given)
 
@@ -99,7 +99,7 @@ def apart(
         if names and all(name in named for name in names):
             return [*arguments[:n], *(named.pop(name) for name in names)], arguments[n:], named
     if n:
-        n = 1 if hasattr(arguments[0], "fingerprint") else len(inputs)
+        n = 1 if is_bars(arguments[0]) else len(inputs)
         given = arguments[:n]
         if n > 1 and not all(map(is_data, given)) and data != inputs:
             cure = f"pass Bars, e.g. of Bars.from_frame(frame, symbol='XYZ'), or {', '.join(inputs)} one by one"

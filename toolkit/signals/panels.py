@@ -46,6 +46,11 @@ def positive(name: str, value: float) -> float:
     return number
 
 
+def is_bars(value: object) -> bool:
+    """Whether the value is Bars; its class is asked, since the fingerprint itself hashes every bar."""
+    return hasattr(type(value), "fingerprint")
+
+
 def panel(prices: pd.Series | pd.DataFrame | np.ndarray, name: str = "close") -> np.ndarray:
     """Read-only float64 array, shape (n_symbols, n_bars), bars side by side; one row for one dimension. No copy if possible.
 

@@ -17,6 +17,7 @@ from toolkit.kernels.stream import Snapshot, Stream
 from toolkit.signals.declared import field, wrapped
 from toolkit.signals.formula import FIELDS, Indicator
 from toolkit.signals.memory import Recent
+from toolkit.signals.panels import is_bars
 
 if TYPE_CHECKING:
     from toolkit.data.bars import Bars
@@ -42,7 +43,7 @@ class IndicatorSet:
 
     def __call__(self, bars: Bars) -> Values:
         """The values of these bars; each member is computed when it is first looked at."""
-        if not hasattr(bars, "fingerprint"):
+        if not is_bars(bars):
             cure = "pass Bars, e.g. of Bars.from_frame(frame, symbol='XYZ')"
             raise InvalidParameter(f"a set of indicators is given a {type(bars).__name__}", cure)
         return self._recent.get(bars, lambda: Values(self.members, bars))
@@ -73,7 +74,7 @@ class IndicatorSet:
     def stream(self, universe: int | Bars) -> Ticker:
         """The same members bar by bar, for a number of symbols from nothing on, or going on from the last of some bars."""
         known: Any = universe
-        if hasattr(known, "fingerprint"):
+        if is_bars(known):
             ticker = Ticker(self.members, len(known.symbols))
             for bar in bars_of(known, ticker.fields):
                 ticker.push(bar)
