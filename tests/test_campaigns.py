@@ -1,6 +1,8 @@
 """A slice of each campaign, with fixed seeds; `make soak` runs them whole. A failure names its seed and trial."""
 
 import multiprocessing
+import os
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -22,6 +24,21 @@ def test_no_spoiled_file_gives_a_wrong_value_a_crash_or_a_hang_and_all_recovers(
     outcome = clean(campaigns.corruptions, 200, 11, tmp_path)
     assert outcome.violations == ()
     assert outcome.fetched_again > 20 and outcome.unnoticed > 20
+
+
+def ended_in_the_middle() -> list:
+    def killed():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return campaigns.in_turn([lambda: [1], killed, lambda: [2], lambda: 1 / 0, os._exit, lambda: [3], lambda: os._exit(5)])
+
+
+def test_who_shares_a_process_with_one_that_ends_it_is_served_by_another(clean):
+    first, killed, second, raised, exited, third, last = clean(ended_in_the_middle)
+    assert [first, second, third] == [[1], [2], [3]]
+    assert killed == "crashed with status 9" and last == f"crashed with status {5 << 8}"
+    assert "ZeroDivisionError" in raised and "TypeError" in exited
+    assert {campaigns.judged(said) for said in (killed, raised, exited, last)} == {"violation"}
 
 
 def test_a_killed_writer_loses_nothing_that_it_acknowledged_and_leaves_nothing_behind(clean, tmp_path):
