@@ -113,11 +113,11 @@ def bars(rng: np.random.Generator) -> Any:
         return prices(rng)
     n = int(rng.choice([1, 2, 5, 40, 60]))
     close = 50.0 * np.exp(np.cumsum(rng.normal(0, 0.02, (n, int(rng.choice([1, 2, 9])))), axis=0))
-    frames = {}
+    days, frames = DAYS[:n], {}
     for i, c in enumerate(close.T):
         values = np.column_stack([c, c * 1.01, c * 0.99, c, np.full(n, 1e6)])
         values[rng.random(n) < 0.1] = np.nan
-        frames[f"S{i}"] = pd.DataFrame(values, DAYS[:n], COLUMNS)
+        frames[f"S{i}"] = pd.DataFrame(values, days, COLUMNS)
     return Bars.from_frame(frames)
 
 

