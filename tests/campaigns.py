@@ -44,7 +44,7 @@ BEFORE, NOW = pd.Timestamp("2026-02-04 22:00", tz="UTC"), pd.Timestamp("2026-02-
 # Sixteen symbols come from a panel, fifteen from their files.
 QUESTIONS = [(DAILY, "1d", None), (DAILY[:15], "1d", None), (HOURLY, "1h", None), ([RESTATED], "1d", BEFORE)]
 DEADLINE = 30.0  # seconds after which a process counts as hung
-TOGETHER = 20  # spoilt caches that one process serves in turn: to fork it costs as much as to serve one
+TOGETHER = 50  # spoilt caches that one process serves in turn: to fork it costs as much as to serve one
 
 
 # --------------------------------------------------------------------------------------------------- what must be served
@@ -215,7 +215,7 @@ def corruptions(n: int, seed: int, folder: Path) -> Corruptions:
 
 def copied(source: str, target: str) -> None:
     """A copy of a file of the cache; for those that are never changed in place, another link to it."""
-    (os.link if source.endswith((".val", ".panel", "reserve")) else shutil.copy2)(source, target)
+    (os.link if source.endswith((".val", ".panel", "reserve")) else shutil.copyfile)(source, target)
 
 
 def furnish(place: Path) -> str:
@@ -233,7 +233,7 @@ def furnish(place: Path) -> str:
 
 def spoil(place: Path, rng: np.random.Generator) -> str:
     """Change one random file, the index more often than others; says what was done."""
-    every = sorted(path for path in place.rglob("*") if path.is_file())
+    every = sorted(Path(below, name) for below, _, names in os.walk(place) for name in names)
     index = [path for path in every if path.name.startswith("cache.db")]
     path = pick(index if rng.random() < 0.4 else every, rng)
     content, kind = (
