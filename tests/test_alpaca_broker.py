@@ -465,11 +465,11 @@ def test_headers_that_drip_do_not_hold_us():
     thread = threading.Thread(target=drip_headers, args=(port, closing, ready))
     thread.start()
     ready.wait()
-    broker = AlpacaBroker("k", "s", url=f"http://127.0.0.1:{port[0]}", deadline=0.5)
+    broker = AlpacaBroker("k", "s", url=f"http://127.0.0.1:{port[0]}", deadline=2.0)
     began = time.perf_counter()
     with pytest.raises(BrokerUnavailable, match="not in time"):
         broker.purse()
-    assert time.perf_counter() - began <= 1.2 * 0.5
+    assert time.perf_counter() - began <= 1.2 * 2.0
     thread.join(2.0)  # the connection was cut, so the server has noticed
     assert not thread.is_alive()
     closing.set()
@@ -497,10 +497,10 @@ def test_what_was_given_up_is_not_sent_late(kit, monkeypatch):
 def test_all_requests_of_a_call_share_one_deadline(kit):
     one = order(kit)
     kit.broker.submit(one)
-    kit.server.latency, kit.broker.deadline = 0.35, 0.5
+    kit.server.latency, kit.broker.deadline = 1.4, 2.0
     began = time.perf_counter()
     assert kit.broker.submit(one).status == "UNKNOWN"  # "must be unique" has come in time, the lookup has not
-    assert time.perf_counter() - began <= 1.2 * 0.5
+    assert time.perf_counter() - began <= 1.2 * 2.0
 
 
 def test_an_interrupted_call_ends_at_once_and_shows_no_key(kit):

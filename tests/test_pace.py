@@ -243,7 +243,7 @@ def test_a_turn_that_is_free_costs_microseconds(clock, tmp_path):
     pace = Pace(5.0, 10**6, clock, tmp_path / "yahoo.not_before")
     pace.limited(1.0)
     clock.sleep(1e4)
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(1000):
         pace.wait()
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
