@@ -7,31 +7,42 @@ an order is not judged.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict, namedtuple
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
-
-import pandas as pd
+from functools import cache
+from typing import Any, NamedTuple
 
 from toolkit.errors import ToolkitError
-from toolkit.execution import folding
 from toolkit.execution.ledger import Ledger
-from toolkit.execution.orders import Account, Event, Position, shares
+from toolkit.execution.orders import Account, Position, shares
 from toolkit.execution.schema import NEXT, TABLES, UNSENT, UNSURE, WAITING, nan
 
 WHOLE = {"ACCEPTED", "PARTIAL", "FILLED"}  # what is not filled of these waits still; of others it may have been cut
 OURS = {"replay", "paper"}  # modes of our own paper broker
 LAST = "~"  # after every session
+LEG = re.compile(r"\+\d+$")  # how the key of a further leg ends
 
 
 class Book(NamedTuple):
-    """A ledger at one instant."""
+    """A ledger at one instant: its tables, rows with the names of their columns in the order in which they were written."""
 
-    tables: dict[str, pd.DataFrame]  # by name, in the order in which they were written
     account: Account
     standing: str
+    events: list[Any]
+    intents: list[Any]
+    order_events: list[Any]
+    cycles: list[Any]
+    positions: list[Any]
+    verdicts: list[Any]
+    standings: list[Any]
+    arrived: list[Any]
+
+    @property
+    def fills(self) -> list[Any]:
+        return [event for event in self.events if event.kind == "fill"]
 
 
 @contextmanager
@@ -49,74 +60,68 @@ def verify(ledger: Ledger) -> list[str]:
     try:
         with snapshot(ledger):
             wrong = ledger.damage()
-            wrong += [f"{table}: row {row} refers to no {parent}" for table, row, parent, _ in _lost(ledger)]
-            book = Book({name: ledger.frame(name) for name in TABLES}, ledger.account(), ledger.standing[0])
+            lost = ledger.rows("PRAGMA foreign_key_check")
+            wrong += [f"{table}: row {row} refers to no {parent}" for table, row, parent, _ in lost]
+            tables = {name: _table(ledger, name) for name in TABLES}
+            book = Book(ledger.account(), ledger.standing[0], **tables)
     except ToolkitError:
         raise
-    except Exception as error:  # of a damaged file sqlite3 and pandas raise almost anything: that is the finding
+    except Exception as error:  # of a damaged file sqlite3 raises almost anything: that is the finding
         return [f"the file cannot be read ({type(error).__name__}: {error})"]
     return wrong + [sentence for check in CHECKS for sentence in check(book)]
 
 
-def _lost(ledger: Ledger) -> list[tuple]:
-    return ledger.rows("PRAGMA foreign_key_check")
+def _table(ledger: Ledger, name: str) -> list[Any]:
+    columns = tuple(column for (column,) in ledger.rows("SELECT name FROM pragma_table_info(?)", name))
+    return list(map(_row(name, columns)._make, ledger.rows(f"SELECT * FROM {name} ORDER BY rowid")))
+
+
+@cache
+def _row(table: str, columns: tuple[str, ...]) -> Any:
+    return namedtuple(table, columns)
 
 
 def _cash(book: Book) -> Iterator[str]:
-    if book.account.cash != (folded := int(book.tables["events"]["cash"].sum())):
+    if book.account.cash != (folded := sum(event.cash for event in book.events)):
         yield f"cash is {book.account.cash} micro-dollars, its events sum to {folded}"
 
 
 def _positions(book: Book) -> Iterator[str]:
-    held, folded = book.account.positions, positions_of(book.tables["events"])
+    held, folded = book.account.positions, Counter[str]()
+    for event in book.events:
+        if event.symbol is not None and event.qty:
+            folded[event.symbol] += event.qty
     for symbol in sorted(held.keys() | folded.keys()):
-        ours, theirs = held.get(symbol, Position(symbol)), folded.get(symbol, Position(symbol))
-        if ours.qty != theirs.qty:
-            yield f"{symbol}: {ours.qty} micro-shares held, events sum to {theirs.qty}"
-
-
-def positions_of(events: pd.DataFrame) -> dict[str, Position]:
-    """The positions that the events make, one after the other, by symbol."""
-    folded: dict[str, Position] = {}
-    for row in events.itertuples(index=False):
-        if isinstance(row.symbol, str) and row.qty:
-            event = Event(row.id, row.session, row.kind, row.symbol, None, row.qty, row.cash, row.fee, row.price)
-            folded[row.symbol] = folding.after(folded.get(row.symbol, Position(row.symbol)), event)
-    return folded
-
-
-def _of_kind(book: Book, kind: str) -> pd.DataFrame:
-    events = book.tables["events"]
-    return events[events["kind"] == kind]
+        if (qty := held.get(symbol, Position(symbol)).qty) != folded[symbol]:
+            yield f"{symbol}: {qty} micro-shares held, events sum to {folded[symbol]}"
 
 
 def _fills(book: Book) -> Iterator[str]:
     """A fill belongs to an order of its symbol and side, and costs what its price says."""
-    orders = {order: asked for order, *asked in book.tables["intents"][["id", "symbol", "side"]].itertuples(index=False)}
-    for f in _of_kind(book, "fill").itertuples(index=False):
-        if isinstance(f.order_id, str) and f.order_id in orders:
-            symbol, side = orders[f.order_id]
-            if (symbol, side) != (f.symbol, "buy" if f.qty > 0 else "sell"):
-                yield f"{f.id} moved {shares(f.qty)} {f.symbol}, its order is to {side} {symbol}"
-        if not abs(f.cash + f.fee + f.qty * nan(f.price)) <= 1.0 + 1e-9 * abs(f.cash):
-            yield f"{f.id} moved {f.cash} micro-dollars, {shares(f.qty)} at {f.price} and a fee of {f.fee} make another sum"
+    orders = {o.id: o for o in book.intents}
+    for f in book.fills:
+        o, price = orders.get(f.order_id), nan(f.price)
+        if o and (o.symbol, o.side) != (f.symbol, "buy" if f.qty > 0 else "sell"):
+            yield f"{f.id} moved {shares(f.qty)} {f.symbol}, its order is to {o.side} {o.symbol}"
+        if not abs(f.cash + f.fee + f.qty * price) <= 1.0 + 1e-9 * abs(f.cash):
+            yield f"{f.id} moved {f.cash} micro-dollars, {shares(f.qty)} at {price} and a fee of {f.fee} make another sum"
 
 
 def _filled(book: Book) -> Iterator[str]:
     """What was filled of an order and what waits of it make the order, where no split can have come between."""
     fills, lasts = Counter[str](), dict[str, str]()
-    for order, qty, session in _of_kind(book, "fill")[["order_id", "qty", "session"]].dropna().itertuples(index=False):
-        fills[order] += int(qty)
-        lasts[order] = session
-    began = dict(zip(book.tables["cycles"]["key"], book.tables["cycles"]["session"], strict=True))
-    pasts = pasts_of(book.tables["events"])
-    for o in book.tables["intents"].itertuples(index=False):
+    for f in book.fills:
+        if f.order_id is not None:
+            fills[f.order_id] += f.qty
+            lasts[f.order_id] = f.session
+    began, pasts = {cycle.key: cycle.session for cycle in book.cycles}, _pasts(book.events)
+    for o in book.intents:
         filled = abs(fills[o.id])
         more, less = filled + o.rest > o.qty, o.status in WHOLE and filled + o.rest < o.qty
         if (more or less) and (
             book.account.mode not in OURS
-            or (o.kind != "market" and o.status in WAITING and o.trigger == o.level)  # what has ended keeps no trigger
-            or _unsplit(pasts.get(o.symbol, Past([], [], [])), began[o.cycle], lasts.get(o.id, LAST))
+            or (o.kind != "market" and o.status in WAITING and nan(o.trigger) == o.level)  # what has ended keeps no trigger
+            or _unsplit(pasts[o.symbol], began.get(o.cycle, ""), lasts.get(o.id, LAST))
         ):
             parts = f"{shares(filled)} filled and {shares(o.rest)} that wait"
             yield f"order {o.id} is {o.status}: {parts} are not the {shares(o.qty)} ordered"
@@ -132,15 +137,14 @@ class Past(NamedTuple):
     held: list[int]  # micro-shares after each
 
 
-def pasts_of(events: pd.DataFrame) -> dict[str, Past]:
-    """The past of each symbol."""
-    found: dict[str, Past] = {}
-    rows = events[["symbol", "session", "kind", "qty"]].dropna(subset="symbol").sort_values("session", kind="stable")
-    for symbol, session, kind, qty in rows.itertuples(index=False):
-        past = found.setdefault(symbol, Past([], [], []))
-        past.sessions.append(session)
-        past.kinds.append(kind)
-        past.held.append(qty + (past.held[-1] if past.held else 0))
+def _pasts(events: list[Any]) -> defaultdict[str, Past]:
+    found = defaultdict[str, Past](lambda: Past([], [], []))
+    for event in sorted(events, key=lambda event: event.session):
+        if event.symbol is not None:
+            past = found[event.symbol]
+            past.sessions.append(event.session)
+            past.kinds.append(event.kind)
+            past.held.append(event.qty + (past.held[-1] if past.held else 0))
     return found
 
 
@@ -153,13 +157,13 @@ def _unsplit(past: Past, began: str, ended: str) -> bool:
 def _moves(book: Book) -> Iterator[str]:
     """Orders went from state to state only where they may, and are where their last step led."""
     state: dict[str, str] = {}
-    for order, before, after in book.tables["order_events"][["id", "before", "after"]].itertuples(index=False):
-        if state.get(order, "") != before or after not in NEXT.get(before, ()):
-            yield f"order {order} went from {before!r} to {after!r}"
-        state[order] = after
-    for order, status in book.tables["intents"][["id", "status"]].itertuples(index=False):
-        if state.get(order) != status:
-            yield f"order {order} is {status}, its events end at {state.get(order)}"
+    for step in book.order_events:
+        if state.get(step.id, "") != step.before or step.after not in NEXT.get(step.before, ()):
+            yield f"order {step.id} went from {step.before!r} to {step.after!r}"
+        state[step.id] = step.after
+    for o in book.intents:
+        if state.get(o.id) != o.status:
+            yield f"order {o.id} is {o.status}, its events end at {state.get(o.id)}"
 
 
 def _verdicts(book: Book) -> Iterator[str]:
@@ -167,61 +171,63 @@ def _verdicts(book: Book) -> Iterator[str]:
 
     Orders of ledgers that kept no verdicts yet have steps without an instant: they are not asked.
     """
-    first = book.tables["order_events"].drop_duplicates("id")
-    first = first[(first["at"] != "") & (first["after"] != "CUT")]
-    judged = book.tables["verdicts"][book.tables["verdicts"]["stage"] == "plan"]
-    counts, codes = Counter(judged["id"]), dict(zip(judged["id"], judged["code"], strict=True))
-    for order, after in first[["id", "after"]].itertuples(index=False):
+    first: dict[str, Any] = {}
+    for step in book.order_events:
+        first.setdefault(step.id, step)
+    judged = [verdict for verdict in book.verdicts if verdict.stage == "plan"]
+    counts, codes = Counter(verdict.id for verdict in judged), {verdict.id: verdict.code for verdict in judged}
+    for order, step in first.items():
+        if not step.at or step.after == "CUT":
+            continue
         if counts[order] != 1:
             yield f"order {order} has {counts[order]} verdicts of its plan"
-        elif (after == "DENIED") != bool(codes[order]):
-            yield f"order {order} is {after} by its plan, the verdict says {codes[order] or 'that it may pass'}"
+        elif (step.after == "DENIED") != bool(codes[order]):
+            yield f"order {order} is {step.after} by its plan, the verdict says {codes[order] or 'that it may pass'}"
 
 
 def _cycles(book: Book) -> Iterator[str]:
     """A cycle that is done has no order that is neither at the broker nor given up."""
-    done = set(book.tables["cycles"]["key"][book.tables["cycles"]["status"] == "done"])
-    for order, cycle, status in book.tables["intents"][["id", "cycle", "status"]].itertuples(index=False):
-        if cycle in done and status in (*UNSENT, *UNSURE):
-            yield f"cycle {cycle} is done, its order {order} is {status}"
+    done = {cycle.key for cycle in book.cycles if cycle.status == "done"}
+    for o in book.intents:
+        if o.cycle in done and o.status in (*UNSENT, *UNSURE):
+            yield f"cycle {o.cycle} is done, its order {o.id} is {o.status}"
 
 
 def _identities(book: Book) -> Iterator[str]:
     """What may be there once is there once: names of events, orders, of orders at the broker, and one order a decision."""
-    intents = book.tables["intents"]
-    decisions = intents["cycle"] + " " + intents["side"] + " " + intents["symbol"]
     named = {
-        "event": book.tables["events"]["id"], "order": intents["id"], "broker's order": intents["broker_id"].dropna(),
-        "decision": decisions,
+        "event": [event.id for event in book.events], "order": [o.id for o in book.intents],
+        "broker's order": [o.broker_id for o in book.intents if o.broker_id is not None],
+        "decision": [f"{o.cycle} {o.side} {o.symbol}" for o in book.intents],
     }  # fmt: skip
     for what, names in named.items():
-        for name in names[names.duplicated()].unique():
-            yield f"{what} {name} is there more than once"
+        for name, times in Counter(names).items():
+            if times > 1:
+                yield f"{what} {name} is there more than once"
 
 
 def _legs(book: Book) -> Iterator[str]:
     """A further leg of a cycle has orders of what was only denied before."""
-    intents = book.tables["intents"].query("status != 'DENIED'")
-    decided = intents["cycle"].str.replace(r"\+\d+$", "", regex=True)
-    names = decided + " " + intents["symbol"]
-    for name in names[names.duplicated(keep=False) & (decided != intents["cycle"])].unique():
-        yield f"decision {name} was planned again, another order of it was not denied"
+    planned = [(o.cycle, LEG.sub("", o.cycle), o.symbol) for o in book.intents if o.status != "DENIED"]
+    counts = Counter((decided, symbol) for _, decided, symbol in planned)
+    again = {(decided, symbol): None for cycle, decided, symbol in planned if cycle != decided}  # in their order
+    for decided, symbol in again:
+        if counts[decided, symbol] > 1:
+            yield f"decision {decided} {symbol} was planned again, another order of it was not denied"
 
 
 def _arrived(book: Book) -> Iterator[str]:
     """The paper broker has only what was sent."""
-    steps = book.tables["order_events"]
-    sent = set(steps[steps["after"].isin(["SENDING", "ACCEPTED"])]["id"])
-    for order in book.tables["arrived"]["id"]:
-        if order not in sent:
-            yield f"the paper broker has order {order}, which was never sent"
+    sent = {step.id for step in book.order_events if step.after in {"SENDING", "ACCEPTED"}}
+    for order in book.arrived:
+        if order.id not in sent:
+            yield f"the paper broker has order {order.id}, which was never sent"
 
 
 def _standing(book: Book) -> Iterator[str]:
     """The account stands where the last change of its standing led."""
-    last = book.tables["standings"]["after"]
-    if len(last) and last.iloc[-1] != book.standing:
-        yield f"the account is {book.standing}, its last change was to {last.iloc[-1]}"
+    if book.standings and book.standings[-1].after != book.standing:
+        yield f"the account is {book.standing}, its last change was to {book.standings[-1].after}"
 
 
 CHECKS: tuple[Callable[[Book], Iterator[str]], ...] = (
