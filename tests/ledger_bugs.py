@@ -35,7 +35,7 @@ BUGS = [
     bug("the fee is forgotten", (folding, "event_of", "activity.qty, activity.cash,", "activity.qty, activity.cash + activity.fee,")),
     bug(
         "an execution told twice is booked twice",
-        (desk, "BrokerDesk._book", "if self.ledger.rows(", "if False and self.ledger.rows("),
+        (desk, "BrokerDesk._book", "in known", "in ()"),
         (entries, "book", 'if db.execute(schema.BOOK_EVENT + " ON CONFLICT(id) DO NOTHING", row).rowcount:',
          'if db.execute(schema.BOOK_EVENT + " ON CONFLICT(id) DO NOTHING", row):'),
     ),  # fmt: skip

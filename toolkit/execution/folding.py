@@ -64,7 +64,7 @@ def event_of(activity: Activity, order: str | None, held: Position) -> Event:
 
     Of a dividend the price is dollars a share, of a split the new shares for one.
     """
-    day = activity.at.tz_convert(EASTERN).normalize().tz_localize(None).isoformat()
+    day = activity.at.tz_convert(EASTERN).tz_localize(None).normalize().isoformat()
     if activity.kind == "fill" and activity.symbol is None:
         raise LedgerError(f"the broker told of a fill without a symbol ({activity.id})", "look at the account there")
     reason = "FILLED" if activity.kind == "fill" else ""

@@ -45,7 +45,9 @@ class BrokerDesk:
             what = f"{self.ledger.path} is of mode {mode!r}, and {self.broker.name} has real money"
             raise LedgerMismatch(what, "real money is traded through a configuration of `mode: live`, see `toolkit arm`")
         self._assets: dict[str, Asset | None] = {}
-        (drift,) = self.ledger.rows("SELECT drift FROM account")[0]
+        drift, opened = self.ledger.rows("SELECT drift, opened FROM account")[0]
+        self._start = pd.Timestamp(0, tz="UTC") if opened is None else pd.Timestamp(opened)
+        self._first_day = self._start.tz_convert(folding.EASTERN).normalize()
         self._frozen: dict[str, str] = json.loads(drift) if drift else {}  # symbols on which the books differ, and how
         self._outlook: Outlook | None = None
         self._ending: set[str] = set()
@@ -158,14 +160,12 @@ class BrokerDesk:
 
     def _news(self, since: pd.Timestamp) -> list[Activity]:
         """Activities since the ledger began; those of its first day that have no hour, and were there then, are its cash."""
-        opened, begun = self.ledger.rows("SELECT opened, (SELECT count(*) > 1 FROM events) FROM account")[0]
-        start = pd.Timestamp(0, tz="UTC") if opened is None else pd.Timestamp(opened)
+        start = self._start
         told = [a for a in self.broker.activities(since) if a.at >= (start if a.kind == "fill" else start - OVERLAP)]
-        day = start.tz_convert(folding.EASTERN).normalize()
-        if not begun and self.ledger.account().session is None:
+        if self._booked() <= 1 and self.ledger.account().session is None:  # the first transfer alone
             before = [a for a in told if a.kind != "fill" and a.at < start]
             self.ledger.book([replace(folding.event_of(a, None, Position("")), qty=0, cash=0, fee=0) for a in before], [])
-        return [a for a in told if a.kind == "fill" or a.at >= day]
+        return [a for a in told if a.kind == "fill" or a.at >= self._first_day]
 
     def _since(self) -> pd.Timestamp:
         """From when on news may be unknown: the oldest order that is not over, or the last news, and a day before.
@@ -197,8 +197,10 @@ class BrokerDesk:
 
         A fill of an order that is not known by this name gets its order when that turns up (`entries.name`).
         """
+        ids = json.dumps([f"broker:{activity.id}" for activity in told])
+        known = set(self.ledger.rows("SELECT id FROM events WHERE id IN (SELECT value FROM json_each(?))", ids))
         for activity in told:
-            if self.ledger.rows("SELECT 1 FROM events WHERE id = ?", f"broker:{activity.id}"):
+            if (f"broker:{activity.id}",) in known:
                 continue
             order = self._order_of(activity)
             problem = self._impossible(activity, order)
@@ -214,6 +216,7 @@ class BrokerDesk:
                 ended = order[2] not in WAITING  # a fill that outran a cancellation: what is left stays cancelled
                 outcomes.append(Outcome(order[0], ("" if ended else "PARTIAL") if rest else "FILLED", rest))
             self.ledger.book([event], positions, outcomes)
+            known.add((event.id,))
 
     def _order_of(self, activity: Activity) -> tuple[str, int, str] | None:
         """Our id of the order that was filled, the micro-shares of it that wait, and its state."""
