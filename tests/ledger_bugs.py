@@ -69,7 +69,7 @@ BUGS = [
     bug("what was given up and turns up is left to wait", (desk, "BrokerDesk._adopt", 'if status == "ABANDONED" and report.waits', "if False")),
     bug("the broker's name of an order is not kept", (ledger, "Ledger.move", "if broker_id:", "if False:")),
     bug("a cycle ends with orders in doubt", (entries, "close_cycle", "if open_:", "if False:"), (ledger, "Ledger.is_open", "> 0", "> 99")),
-    bug("an order that nobody planned goes unseen", (desk, "BrokerDesk._strangers", "self.ledger.status(report.id) is None", "False")),
+    bug("an order that nobody planned goes unseen", (desk, "BrokerDesk._strangers", "report.id not in states", "False")),
     bug("holdings that differ go unseen", (desk, "BrokerDesk._drift", "if there != here", "if False")),
     bug("a split moves the average price the wrong way", (folding, "after", "entry=position.entry / ratio", "entry=position.entry * ratio")),
     bug("a sale moves the average price", (folding, "_entry", "abs(qty) > abs(position.qty)", "True")),

@@ -184,8 +184,9 @@ class BrokerDesk:
 
     def _adopt(self, reports: list[Report]) -> None:
         """Orders that we gave up, or were not sure of, and that the broker has after all."""
+        states = self._states(reports)
         for report in reports:
-            status = self.ledger.status(report.id) if report.id.startswith(OURS) else None
+            status = states.get(report.id) if report.id.startswith(OURS) else None
             if status in {*UNSURE, "ABSENT", "ABANDONED"} and report.status != "REJECTED":
                 name = report.replaced_by or report.broker_id
                 self.ledger.move(report.id, "ACCEPTED", "turned up at the broker", name)
@@ -243,10 +244,15 @@ class BrokerDesk:
                 status = "CANCELED" if report.status == "REJECTED" and report.filled else report.status
                 self.ledger.move(order.id, status, report.said, forget=True)
 
+    def _states(self, reports: list[Report]) -> dict[str, str]:
+        """States of the orders that were planned here."""
+        ids = json.dumps([report.id for report in reports])
+        return dict(self.ledger.rows("SELECT id, status FROM intents WHERE id IN (SELECT value FROM json_each(?))", ids))
+
     def _strangers(self, reports: list[Report]) -> list[str]:
-        said = []
+        said, states = [], self._states(reports)
         for report in reports:
-            if report.id.startswith(OURS) and self.ledger.status(report.id) is None:
+            if report.id.startswith(OURS) and report.id not in states:
                 self._halt(f"order {report.id} is at the broker, the ledger never planned it: {ALONE}")
                 said.append(f"ORPHAN: {report.side} {shares(report.qty)} {report.symbol} ({report.id})")
             elif not report.id.startswith(OURS) and report.waits:
@@ -255,7 +261,8 @@ class BrokerDesk:
 
     def _still_there(self, reports: list[Report]) -> list[str]:
         """Orders of ours that are over here and wait there: a cancellation was lost."""
-        left = [r for r in reports if r.waits and self.ledger.status(r.id) in {"CANCELED", "EXPIRED", "ABANDONED"}]
+        states = self._states(reports)
+        left = [r for r in reports if r.waits and states.get(r.id) in {"CANCELED", "EXPIRED", "ABANDONED"}]
         self._ending = {r.symbol for r in left}
         for report in left:
             self.broker.cancel(report.id)
