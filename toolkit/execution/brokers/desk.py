@@ -47,7 +47,6 @@ class BrokerDesk:
         self._assets: dict[str, Asset | None] = {}
         drift, opened = self.ledger.rows("SELECT drift, opened FROM account")[0]
         self._start = pd.Timestamp(0, tz="UTC") if opened is None else pd.Timestamp(opened)
-        self._first_day = self._start.tz_convert(folding.EASTERN).normalize()
         self._frozen: dict[str, str] = json.loads(drift) if drift else {}  # symbols on which the books differ, and how
         self._outlook: Outlook | None = None
         self._ending: set[str] = set()
@@ -165,7 +164,7 @@ class BrokerDesk:
         if self._booked() <= 1 and self.ledger.account().session is None:  # the first transfer alone
             before = [a for a in told if a.kind != "fill" and a.at < start]
             self.ledger.book([replace(folding.event_of(a, None, Position("")), qty=0, cash=0, fee=0) for a in before], [])
-        return [a for a in told if a.kind == "fill" or a.at >= self._first_day]
+        return [a for a in told if a.at >= start or a.at >= start.tz_convert(folding.EASTERN).normalize()]
 
     def _since(self) -> pd.Timestamp:
         """From when on news may be unknown: the oldest order that is not over, or the last news, and a day before.
@@ -200,6 +199,7 @@ class BrokerDesk:
         """
         ids = json.dumps([f"broker:{activity.id}" for activity in told])
         known = set(self.ledger.rows("SELECT id FROM events WHERE id IN (SELECT value FROM json_each(?))", ids))
+        positions = self.ledger.account().positions
         for activity in told:
             if (f"broker:{activity.id}",) in known:
                 continue
@@ -208,16 +208,17 @@ class BrokerDesk:
             if problem:
                 self._halt(problem)
                 continue
-            held = self.ledger.account().positions.get(activity.symbol or "", Position(activity.symbol or ""))
+            held = positions.get(activity.symbol or "", Position(activity.symbol or ""))
             event = folding.event_of(activity, order[0] if order else None, held)
-            positions = [folding.after(held, event)] if event.symbol and event.qty else []
+            moved = [folding.after(held, event)] if event.symbol and event.qty else []
             outcomes = []
             if order:
                 rest = order[1] - abs(activity.qty)
                 ended = order[2] not in WAITING  # a fill that outran a cancellation: what is left stays cancelled
                 outcomes.append(Outcome(order[0], ("" if ended else "PARTIAL") if rest else "FILLED", rest))
-            self.ledger.book([event], positions, outcomes)
+            self.ledger.book([event], moved, outcomes)
             known.add((event.id,))
+            positions |= {position.symbol: position for position in moved}
 
     def _order_of(self, activity: Activity) -> tuple[str, int, str] | None:
         """Our id of the order that was filled, the micro-shares of it that wait, and its state."""
