@@ -6,6 +6,7 @@ keeps bad replies in its memory, and retries at once. So errors are told apart h
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -212,6 +213,13 @@ def _queries(start: pd.Timestamp, end: pd.Timestamp, interval: str, now: pd.Time
             return
 
 
+def _read(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except ValueError:  # a NaN or an Infinity is not JSON; a single such price is judged with its row
+        return json.loads(body)
+
+
 def _checked(symbol: str, reply: Any) -> dict[str, Any]:
     """The one result in `reply`; raises for anything that is not a chart of `symbol`."""
     status = reply.status_code
@@ -220,7 +228,7 @@ def _checked(symbol: str, reply: Any) -> dict[str, Any]:
     if status in (401, 403):
         raise DataUnavailable(f"{symbol}: Yahoo refuses with {status}, with a fresh crumb, too", CURE, symbol=symbol)
     try:
-        chart = orjson.loads(reply.content)["chart"]
+        chart = _read(reply.content)["chart"]
         error, results = chart.get("error"), chart.get("result")
         if status == 404 and error and error.get("code") == "Not Found":
             raise UnknownSymbol(f"{symbol}: Yahoo does not know it", "check the spelling", symbol=symbol)

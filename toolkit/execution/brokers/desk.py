@@ -110,21 +110,16 @@ class BrokerDesk:
         account = self.ledger.account()
         if account.session is not None and account.session >= bars.index[-1]:
             return []
-        before = account.session
         self.ledger.settle(bars.index[-1], [], folding.marked(account, bars).values(), [])
-        return self._fills_since(before)
+        rows = self.ledger.rows(
+            "SELECT id, order_id, session, symbol, qty, price, fee, reason FROM events WHERE kind = 'fill' AND session > ?",
+            "" if account.session is None else account.session.isoformat(),
+        )
+        return [Fill(i, o or "", pd.Timestamp(s), symbol, q, p, f, r) for i, o, s, symbol, q, p, f, r in rows]
 
     def after(self, bars: Bars) -> Account:
         account = self.ledger.account()  # what the broker has filled since is booked by the next cycle
         return replace(account, positions={**account.positions, **folding.marked(account, bars)}, session=bars.index[-1])
-
-    def _fills_since(self, session: pd.Timestamp | None) -> list[Fill]:
-        since = "" if session is None else pd.Timestamp(session).isoformat()
-        rows = self.ledger.rows(
-            "SELECT id, order_id, session, symbol, qty, price, fee, reason FROM events WHERE kind = 'fill' AND session > ?",
-            since,
-        )
-        return [Fill(i, o or "", pd.Timestamp(s), symbol, q, p, f, r) for i, o, s, symbol, q, p, f, r in rows]
 
     def reconcile(self) -> list[str]:
         """Books the broker's news and compares its books with ours; asked again at once, it changes nothing.
@@ -133,12 +128,10 @@ class BrokerDesk:
         than 1% of equity, or in more than three symbols; a difference freezes its symbol. An order that was cancelled here and
         waits there is cancelled again. At most five requests at Alpaca; six with those of `outlook`.
 
-        Activities, orders and positions are asked for at once: asked in any order they are looks at several instants, and what
-        follows from them is the same whichever is the older. A fill that activities tell before orders show its order is booked
-        and becomes the order's when that is seen (`entries.name`). An order that ended stays open until all that it filled is
-        told. A fill that only one of activities and positions knows is a drift until the next look, and the closer the two
-        looks, the rarer it is. Nothing that is cancelled here meanwhile can fall between them. The purse is asked for
-        afterwards, and only where something was booked.
+        Activities, orders and positions are asked for at once: looks at several instants, as they were one after the other, and
+        what follows is the same whichever is the older. A fill that is told before its order shows is booked, and becomes the
+        order's later (`entries.name`); an order that ended stays open until all that it filled is told; a fill that only one of
+        activities and positions knows is a drift until the next look. The purse follows, where something was booked.
         """
         since = self._since()
         with self.broker.ahead(since):
