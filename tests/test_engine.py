@@ -291,6 +291,12 @@ def test_a_loop_with_an_impossible_rhythm_is_refused(values, bad):
         TradingEngine.from_values(**values).run_continuous(**bad)
 
 
+def test_a_broker_that_makes_no_desk_is_refused_before_a_ledger_is_opened(values):
+    with pytest.raises(InvalidParameter, match="broker is a object; pass what makes a desk"):
+        TradingEngine(checked_config(values), broker=object())
+    TradingEngine(checked_config(values)).close()
+
+
 def test_a_window_longer_than_the_history_is_said(values):
     values["strategy"] = {"name": "trend_and_rsi", "parameters": {"trend": 100_000}}
     with pytest.raises(StrategyFailed, match="no score for any of 3000 bars; shorten its windows"):

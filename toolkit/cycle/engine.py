@@ -32,7 +32,7 @@ from toolkit.data import (
 from toolkit.data.clock import utc
 from toolkit.data.intervals import bars_per_year
 from toolkit.data.sources.named import source_of
-from toolkit.errors import Uncertified
+from toolkit.errors import InvalidParameter, Uncertified
 from toolkit.execution.arming import config_hash
 from toolkit.execution.book import owned
 from toolkit.execution.brokers import Desk
@@ -67,6 +67,8 @@ class TradingEngine:
                  environment: Mapping[str, str] | None = None,
                  on_halt: Callable[[str], object] | None = None) -> None:  # fmt: skip
         environment = None if environment is None else Environment(environment)  # tracebacks show values
+        if broker is not None and not callable(broker):
+            raise InvalidParameter(f"broker is a {type(broker).__name__}", "pass what makes a desk, such as PaperBroker")
         self.config = config
         self.source: Source = source or source_of(config.source)
         self.clock: Clock = clock or clock_of(config, self.source.delay)
