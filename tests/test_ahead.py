@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import product
@@ -15,6 +16,7 @@ from tape import Moving
 from toolkit.errors import BrokerRefused, BrokerUnavailable
 from toolkit.execution.audit import verify
 from toolkit.execution.brokers.alpaca import AlpacaBroker
+from toolkit.execution.brokers.alpaca_calls import Call
 from toolkit.execution.brokers.desk import BrokerDesk
 from toolkit.execution.credentials import Secret
 from toolkit.execution.ledger import Ledger
@@ -90,8 +92,8 @@ def test_purse_clock_and_assets_are_asked_for_at_once_and_at_most_four_at_a_time
         return reply
 
     server.answer, symbols = answer, list(server.exchange.tape.bars.symbols)[:6]
-    with broker.ahead(alone=("purse", "clock"), symbols=symbols):
-        assert broker.purse().number and broker.clock().next_open
+    with broker.ahead(alone=("clock", "purse"), symbols=symbols):
+        assert broker.clock().next_open and broker.purse().number
         assert [broker.asset(symbol).symbol for symbol in symbols] == symbols
     assert server.log.most == 4 and len(server.log) == broker.meter.calls == 2 + len(symbols)
 
@@ -106,7 +108,7 @@ def test_a_symbol_that_the_broker_does_not_know_is_asked_for_once_among_others(s
 def test_in_another_order_than_was_said_none_is_made_twice(server, broker):
     symbols = list(server.exchange.tape.bars.symbols)
     server.latency = 0.02  # no answer is there when the last is asked for first
-    with broker.ahead(alone=("purse", "clock"), symbols=symbols):
+    with broker.ahead(alone=("clock", "purse"), symbols=symbols):
         assert [broker.asset(symbol).symbol for symbol in symbols[::-1]] == symbols[::-1]
         assert broker.clock().next_open and broker.purse().number
     assert len(server.log) == broker.meter.calls == 2 + len(symbols)
@@ -172,9 +174,48 @@ def test_nothing_is_asked_ahead_while_the_broker_wants_a_rest(server, broker):
     server.fault("429", headers={"Retry-After": "3"})  # which is shorter than the deadline
     with pytest.raises(BrokerUnavailable, match="429"):
         broker.purse()
-    with broker.ahead(EVENING, ("purse", "clock")):
+    with broker.ahead(EVENING, ("clock", "purse")):
         assert waiting_threads() == []
     assert broker.meter.calls == len(server.log) == 1
+
+
+def test_where_the_allowance_is_nearly_spent_all_of_it_is_left_to_what_is_asked(server, broker):
+    broker.meter.allow(8)
+    with broker.ahead(EVENING):
+        assert broker.meter.calls == 0
+        broker.activities(EVENING)
+    assert asked(server) == ["/v2/account/activities"]
+
+
+def test_a_rest_that_an_answer_asks_for_is_kept_though_nobody_asked_for_the_answer(server, broker):
+    server.fault("500", path="/activities")
+    server.fault("429", path="/positions", headers={"Retry-After": "60"})
+    with pytest.raises(BrokerUnavailable, match="500"), broker.ahead(EVENING):
+        [positions] = [call for call in broker._wire._own.early.calls if "positions" in call.url]
+        assert positions.done.wait(5)
+        broker.activities(EVENING)
+    assert broker.pause() > 50.0
+
+
+def test_a_request_that_is_made_ahead_late_ends_with_the_call_that_waits_for_it(server, broker):
+    wire, began = broker._wire, time.perf_counter()
+    wire._at_leisure = lambda early: False
+    with broker.ahead(EVENING), wire.within(0.6):
+        call = Call("GET", f"{server.url}/v2/orders", {}, 5.0)
+        wire._own.early.calls.append(call)
+        with pytest.raises(BrokerUnavailable, match="not in time"):
+            wire.request("GET", f"{server.url}/v2/orders")
+    assert time.perf_counter() - began < 1.2 and call.over
+
+
+def test_the_clocks_are_compared_when_the_clock_has_answered_however_long_the_purse_takes(server, tmp_path):
+    clock = SkippingClock(EVENING)
+    broker = AlpacaBroker(server.key, server.secret, url=server.url, clock=clock)
+    ledger = Ledger.open(tmp_path, account="d", mode="paper", cash=100_000.0, clock=clock)
+    desk, plain = BrokerDesk(ledger, broker, clock), broker.purse
+    broker.purse = lambda: (clock.sleep(20.0), plain())[1]
+    assert abs(desk.outlook(["IBM"]).skew) < 1.0
+    ledger.close()
 
 
 def test_what_the_block_does_not_ask_for_is_cut_when_it_ends(server, broker):

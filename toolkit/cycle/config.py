@@ -207,6 +207,8 @@ def checked_config(values: dict[str, Any], origin: str = "configuration") -> Con
 def _cure(kind: str, message: str, location: tuple[int | str, ...]) -> str:
     if kind in {"model_type", "model_attributes_type", "dataclass_type"}:
         return f"write keys below it; {_known((*location, ''))}"
+    if kind == "dict_type":
+        return "write names with their values below it"
     if kind == "list_type":
         return "write a list, such as [AAPL, IBM]"
     if kind == "too_short":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 from toolkit.data.work import count
@@ -32,6 +33,12 @@ class Meter:
         with self._lock:
             self._until = None if requests is None else self.calls + requests
             self._allowance = requests or 0
+
+    @property
+    def left(self) -> float:
+        """Requests that may still be made."""
+        with self._lock:
+            return math.inf if self._until is None else self._until - self.calls
 
     def count(self) -> None:
         """One request is about to be made; raises BudgetSpent where it may not."""

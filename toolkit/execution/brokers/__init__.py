@@ -56,7 +56,7 @@ class Broker(Protocol):
     ) -> AbstractContextManager[None]:
         """May ask at once what the block asks in this order: activities, orders and positions since, those `alone`, assets.
 
-        `alone` are "purse" and "clock". Each answer, or what went wrong with it, is told where the block asks for it, and no
+        `alone` are "clock" and "purse". Each answer, or what went wrong with it, is told where the block asks for it, and no
         question is sent twice. A broker whose answers take no time returns a context that does nothing.
         """
         ...

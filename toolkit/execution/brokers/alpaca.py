@@ -28,7 +28,7 @@ from toolkit.data.clock import Clock, SystemClock, utc, waiting
 from toolkit.data.meter import Meter
 from toolkit.data.pace import Pace
 from toolkit.errors import BrokerRefused, BrokerUnavailable, InvalidParameter
-from toolkit.execution.brokers.alpaca_pages import EPOCH, activities_of, asset_path, day_of, news, orders_of
+from toolkit.execution.brokers.alpaca_pages import EPOCH, activities_of, asset_path, day_of, first_pages, orders_of
 from toolkit.execution.brokers.alpaca_wire import FINAL, Refused, Unsent, Wire
 from toolkit.execution.brokers.alpaca_words import (
     EASTERN,
@@ -50,7 +50,7 @@ from toolkit.execution.orders import Order
 
 LONGEST = 12.0  # seconds
 LIVE_HOST, PAPER_HOST = "api.alpaca.markets", "paper-api.alpaca.markets"
-ALONE = {"purse": "/account", "clock": "/clock"}
+ALONE = {"clock": "/clock", "purse": "/account"}
 REPLACED = 20  # an order that was replaced more often has gone round in a circle
 
 
@@ -193,7 +193,7 @@ class AlpacaBroker:
     def ahead(
         self, since: pd.Timestamp | None = None, alone: Iterable[str] = (), symbols: Iterable[str] = ()
     ) -> Iterator[None]:
-        asked = news(since) if since is not None else []
+        asked = first_pages(since) if since is not None else []
         asked += [(ALONE[question], None) for question in alone]
         asked += [(asset_path(symbol), None) for symbol in symbols]
         with self._wire.ahead([partial(self._client.get, *each) for each in asked], self.deadline):

@@ -1,4 +1,4 @@
-"""A request in a thread of its own: what it comes to, and how its connection is cut when its time is over."""
+"""A request in a thread of its own: what it comes to, how its connection is cut when its time is over, who puts the keys on."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Early:
     asks: Iterator[Callable[[], object]]
     seconds: float
     calls: list[Call] = field(default_factory=list)
-    begins = False
+    begins: bool = False
 
     @property
     def under_way(self) -> int:

@@ -22,7 +22,7 @@ Get = Callable[..., Any]
 """From a path and a query to the value of the answer."""
 
 
-def news(since: pd.Timestamp) -> list[tuple[str, Query | None]]:
+def first_pages(since: pd.Timestamp) -> list[tuple[str, Query | None]]:
     """Path and query of the first page of activities, orders that wait, orders since, and of the positions."""
     lists = [("/orders", orders_query("open", EPOCH)), ("/orders", orders_query("all", utc(since)))]
     return [("/account/activities", activities_query(since)), *lists, ("/positions", None)]

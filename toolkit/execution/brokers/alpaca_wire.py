@@ -99,8 +99,9 @@ class Wire:
     def ahead(self, asks: Iterable[Callable[[], object]], seconds: float) -> Iterator[None]:
         """Makes the requests of `asks` before the block asks for their answers, AT_ONCE at a time, each over in `seconds`.
 
-        One that the block makes as well is answered by it, whatever that came to; any other is made as always, and ends the
-        looking ahead. None is made twice, or past the budget, or while the pace wants a rest; what nobody asked for is cut.
+        One that the block makes as well is answered by it, whatever that came to; any other is made as always, beside them, and
+        ends the looking ahead. None is made twice, or while the pace wants a rest, or where the allowance is nearly spent; what
+        nobody asked for is cut.
         """
         self._own.early = early = Early(iter(asks), seconds)
         try:
@@ -110,16 +111,22 @@ class Wire:
             self._own.early = None
             for call in early.calls:
                 call.end()
+                if call.status == 429:  # nobody asked for the answer, and a rest was asked for all the same
+                    self._pace.limited(rest_wanted(call.headers))
 
     def _begin(self, early: Early) -> None:
         early.begins = True
         try:
-            while early.under_way < AT_ONCE and self.pause == 0.0 and (ask := next(early.asks, None)) is not None:
+            while self._at_leisure(early) and (ask := next(early.asks, None)) is not None:
                 ask()
         except Unsent:
             early.asks = iter(())  # whoever asks for it is told
         finally:
             early.begins = False
+
+    def _at_leisure(self, early: Early) -> bool:
+        """Whether one more may be under way: no rest is wanted, and the allowance has room for pages that nobody foresees."""
+        return early.under_way < AT_ONCE and self.pause == 0.0 and self._meter.left > 2 * AT_ONCE
 
     def request(self, method: str, url: str, **options: Any) -> Answer:
         """A whole, good answer; raises Refused, Unsent, or BrokerUnavailable where it is not known what became of it.
@@ -140,7 +147,7 @@ class Wire:
                 self._admit(self._left())
                 call = Call(method, url, options, max(self._left(), 1e-3))
                 self._start(call)
-            call.done.wait(max(call.until - WATCH.monotonic(), 0.0))
+            call.done.wait(max(min(call.until - WATCH.monotonic(), self._left()), 0.0))
         finally:
             if call is not None:
                 call.end()

@@ -92,11 +92,11 @@ class BrokerDesk:
     def outlook(self, symbols: Iterable[str]) -> Outlook:
         """Buying power, clock and cash, asked for once after each `reconcile`, and assets, each asked for once."""
         unseen = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self._assets]
-        alone = () if self._outlook is not None else ("purse", "clock")[self._purse is not None :]
+        alone = ["clock"] * (self._outlook is None) + ["purse"] * (self._outlook is None and self._purse is None)
         with self.broker.ahead(alone=alone, symbols=unseen):  # each stands for itself
             if self._outlook is None:
-                purse, clock = self._purse or self.broker.purse(), self.broker.clock()
-                skew = (clock.now - self.clock.now()).total_seconds()
+                clock = self.broker.clock()  # first: no other answer lies between it and ours
+                skew, purse = (clock.now - self.clock.now()).total_seconds(), self._purse or self.broker.purse()
                 self._outlook = Outlook(None, purse.buying_power / UNIT, skew, clock.next_open, blocked=purse.blocked)
                 self._off = purse.cash - self.ledger.account().cash
             for symbol in unseen:
@@ -180,8 +180,8 @@ class BrokerDesk:
         for report in reports:
             status = states.get(report.id) if report.id.startswith(OURS) else None
             if status in {*UNSURE, "ABSENT", "ABANDONED"} and report.status != "REJECTED":
-                name = report.replaced_by or report.broker_id
-                self.ledger.move(report.id, "ACCEPTED", "turned up at the broker", name)
+                self.ledger.move(report.id, "ACCEPTED", "turned up at the broker", report.replaced_by or report.broker_id)
+                states[report.id] = "ACCEPTED"
                 if status == "ABANDONED" and report.waits:
                     self.broker.cancel(report.id)
 
