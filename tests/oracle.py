@@ -56,7 +56,9 @@ class Case:
         self.orders = [Sent(*row) for row in rows]
         gone_out = {i for (i,) in ledger.rows("SELECT id FROM order_events WHERE after = 'SENDING'")}
         self.sent = [o for o in self.orders if o.id in gone_out]
-        self.left = _left_for_later(ledger, key)
+        self.steps = ledger.rows(
+            "SELECT e.seq, e.id, e.before, e.after FROM order_events e JOIN intents i ON i.id = e.id WHERE i.cycle = ?", key
+        )
         gone = {i for (i,) in ledger.rows("SELECT id FROM order_events WHERE after = 'CANCELED' AND detail = ?", key)}
         _, _, self.cash, _, positions, waiting = situation["account"]
         self.held = {s: q for s, q, *_ in positions}
@@ -72,12 +74,19 @@ class Case:
         against = -held if (held < 0) == (order.side == "buy") else 0
         return order.qty - min(abs(against), order.qty) if held else order.qty
 
-    def after(self) -> dict[str, int]:
+    def after(self, judged: list[Sent]) -> dict[str, int]:
         """Micro-shares of each symbol when all that was sent and waits has filled; an order speaks for its symbol alone.
 
-        What was still to come when the last order went out, and was denied only then, closes what it would have closed.
+        What was still to come when the last of those `judged` went out, and was given up only then, closes what it would have
+        closed.
         """
-        later = [o for o in self.orders if o.id in self.left and o not in self.sent]
+        ids = {o.id for o in judged}
+        last = max((seq for seq, i, _, state in self.steps if i in ids and state == "SENDING"), default=0)
+        given_up = {
+            i for seq, i, before, state in self.steps
+            if seq > last and before == "PLANNED" and state in {"DENIED", "ABANDONED"}
+        }  # fmt: skip
+        later = [o for o in self.orders if o.id in given_up and o not in self.sent]
         spoken = {o.symbol for o in (*self.sent, *later)}
         total = Counter(self.held)
         for o in later:
@@ -85,6 +94,10 @@ class Case:
         for o in (*self.sent, *(w for w in self.waiting if w.symbol not in spoken)):
             total[o.symbol] += o.signed
         return dict(total)
+
+    def values(self, judged: list[Sent]) -> list[float]:
+        """Dollars in each symbol then, negative where short."""
+        return [qty * self.price(symbol) / MICRO for symbol, qty in self.after(judged).items() if qty]
 
     def price(self, symbol: str) -> float:
         """Dollars a share: that of its order, or its mark."""
@@ -110,15 +123,6 @@ def breaches(ledger: Ledger, limits: Limits, operations: Operations, costs: Cost
         if case.sent:
             said += [f"{code} {key}: {what}" for code, what in _of_a_cycle(case, limits, operations, costs)]
     return said
-
-
-def _left_for_later(ledger: Ledger, key: str) -> set[str]:
-    """Orders of a cycle that were given up after the last of its others had gone out."""
-    steps = ledger.rows(
-        "SELECT e.seq, e.id, e.before, e.after FROM order_events e JOIN intents i ON i.id = e.id WHERE i.cycle = ?", key
-    )
-    last = max((seq for seq, _, _, after in steps if after == "SENDING"), default=0)
-    return {i for seq, i, before, after in steps if seq > last and before == "PLANNED" and after in {"DENIED", "ABANDONED"}}
 
 
 def over(measured: float, limit: float) -> bool:
@@ -219,13 +223,13 @@ def _of_a_cycle(case: Case, limits: Limits, operations: Operations, costs: Costs
     opened = [(o, case.opening(o)) for o in case.sent if case.opening(o)]
     if not opened:
         return
-    values = {s: q * case.price(s) / MICRO for s, q in case.after().items() if q}
-    gross, net, equity = sum(map(abs, values.values())), sum(values.values()), case.equity
+    gross, equity = sum(map(abs, case.values([o for o, _ in opened]))), case.equity
     if over(gross, limits.max_gross * equity + CENT):
         yield "MAX_GROSS", f"${gross:,.2f} of ${equity:,.2f}"
-    onward = [o for o, _ in opened if (o.side == "sell") != (net > 0)]  # away from the middle, all of them
-    if onward and over(abs(net), limits.max_net * equity + CENT):
-        yield "MAX_NET", f"${net:,.2f} of ${equity:,.2f}"
+    for side, sign in ("buy", 1), ("sell", -1):
+        pushing = [o for o, _ in opened if o.side == side]
+        if pushing and over(sign * (net := sum(case.values(pushing))), limits.max_net * equity + CENT):
+            yield "MAX_NET", f"${net:,.2f} of ${equity:,.2f}"
     extra = sum(_extra(o, n, limits, costs) for o, n in opened)
     left = limits.leverage * equity - gross - extra
     if over(limits.min_cash * equity, left + CENT):
