@@ -484,8 +484,8 @@ def averages(events: tuple[tuple, ...]) -> dict[str, float]:
             continue
         before, cost = held.get(symbol, (0, Fraction(0)))
         after = before + qty
-        if kind == "split":
-            held[symbol] = after, cost
+        if kind == "split":  # which may leave nothing of a micro-share
+            held[symbol] = after, cost if after else Fraction(0)
         elif before * qty >= 0:
             held[symbol] = after, cost + qty * Fraction(price)
         elif before * after > 0:
