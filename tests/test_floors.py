@@ -27,7 +27,7 @@ DOORS = {
     },
     "pydantic": {"cycle/config.py"},
     "yaml": {"cycle/config.py"},
-    "orjson": {"data/sources/yahoo.py"},
+    "msgspec": {"data/sources/yahoo.py"},
 }
 # The sanctioned late imports of plots, inside a result's .plot(), by file.
 LATE_IMPORTS = {

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-import orjson
+import msgspec
 import pandas as pd
 import platformdirs
 import tenacity
@@ -215,7 +215,7 @@ def _queries(start: pd.Timestamp, end: pd.Timestamp, interval: str, now: pd.Time
 
 def _read(body: bytes) -> Any:
     try:
-        return orjson.loads(body)
+        return msgspec.json.decode(body)
     except ValueError:  # a NaN or an Infinity is not JSON; a single such price is judged with its row
         return json.loads(body)
 
