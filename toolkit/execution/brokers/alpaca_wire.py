@@ -191,6 +191,7 @@ class Wire:
         try:
             with self._session.request(call.method, call.url, stream=True, timeout=call.seconds, **call.options) as reply:
                 body = whole_body(reply, WATCH, WATCH.monotonic() + call.seconds)
+            call.check()  # where a connection was cut among its headers, they look whole and the body empty
             self.skew = skew_of(reply.headers, self._clock.now())
             call.text, call.headers = self._blotted(body.decode(errors="replace")), dict(reply.headers)
             call.status = reply.status_code  # last: with it the answer is whole

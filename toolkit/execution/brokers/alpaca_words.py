@@ -122,14 +122,13 @@ def holding_of(said: Any) -> Holding:
 
 
 def purse_of(said: Any) -> Purse:
-    """The account."""
-    why = [
-        name.replace("_", " ") for name in ("account_blocked", "trading_blocked", "trade_suspended_by_user") if said.get(name)
-    ]
-    if text(said, "status") != "ACTIVE":
-        why.append(f"its status is {said['status']}")
-    if said.get("currency", "USD") != "USD":
-        why.append(f"its currency is {said['currency']}")
+    """The account, and why it may not trade."""
+    blocks = ("account_blocked", "trading_blocked", "trade_suspended_by_user")
+    why = [name.replace("_", " ") for name in blocks if field(said, name)]
+    if (status := text(said, "status")) != "ACTIVE":
+        why.append(f"its status is {status}")
+    if (currency := field(said, "currency") or "USD") != "USD":
+        why.append(f"its currency is {currency}")
     amounts = micro(said, "cash"), micro(said, "equity"), micro(said, "buying_power")
     return Purse(text(said, "account_number"), *amounts, ", ".join(why))
 
