@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # conftest and campaigns are beside this folder
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what it shares with the tests is beside this folder
 
 from .interrupts import interrupts
 from .kills import kills, naive

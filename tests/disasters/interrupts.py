@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from campaigns import filled, forked, found_after, fresh, isolated, lines, write_until_told
+from campaigns import filled, found_after, fresh, write_until_told
+from forks import forked, isolated, lines
 
 from toolkit.data import BarCache
 from toolkit.errors import CacheUnusable

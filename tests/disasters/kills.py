@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from campaigns import DEADLINE, forked
+from forks import DEADLINE, forked
 
 from .world import LostReplies, World, ended, faults, heard, open_ledger, play, teller, world
 

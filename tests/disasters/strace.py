@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from campaigns import forked
+from forks import forked
 
 from .world import heard
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from campaigns import forked, lines
+from forks import forked, lines
 
 from conftest import random_bars
 from toolkit.cycle.backtest import backtest

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from campaigns import DEADLINE, forked, lines
+from forks import DEADLINE, forked, lines
 
 from toolkit.errors import LedgerError, LedgerLocked
 from toolkit.execution.ledger import Ledger
