@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import sys
-from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +14,7 @@ import pandas as pd
 
 from toolkit.cycle.run_times import Percentiles, TwoRuns
 from toolkit.data import work
+from toolkit.data.interrupts import deferred_interrupts
 
 log = logging.getLogger(__name__)
 Fetched = TypeVar("Fetched")
@@ -55,49 +54,32 @@ class CycleRow:
 
 CACHES = "bars", "indicators", "account"
 COLUMNS = tuple(f.name for f in fields(CycleRow))
-
-
-def _empty(default: Any) -> list[str] | array:
-    """A column of such values: of numbers 8 bytes each, of texts a reference to the one of its kind."""
-    return [] if isinstance(default, str) else array("d" if isinstance(default, float) else "q")
+KINDS = {f.name: type(f.default) for f in fields(CycleRow)}
+TYPES = ", ".join(f"{name} {'TEXT' if kind is str else 'REAL'}" for name, kind in KINDS.items())
+SCHEMA = f"""
+    CREATE TABLE IF NOT EXISTS cycles({TYPES});
+    CREATE TABLE IF NOT EXISTS waits(cycle INTEGER, symbol TEXT, seconds REAL);
+"""
 
 
 class Telemetry:
-    """Rows in memory and, where a path is given, in a SQLite file; a row that cannot be written never fails a cycle.
+    """Rows in a SQLite file, or in memory where no path is given; a row that cannot be written never fails a cycle.
 
-    `budget` is how many requests a cycle may make, for the figure; None where nobody limits them.
+    One that was not written waits in memory, is read as the others are, and is written with the next one. `budget` is how many
+    requests a cycle may make, for the figure; None where nobody limits them.
     """
 
     def __init__(self, path: Path | None = None, budget: int | None = None) -> None:
-        self.budget = budget
-        self._columns = {f.name: _empty(f.default) for f in fields(CycleRow)}  # a loop may run for years
-        self._waits: dict[str, array] = {}  # seconds by symbol
-        self._waited: Mapping[str, float] = {}  # for the next row
-        self._db: sqlite3.Connection | None = None
+        self.path, self.budget = path, budget
+        self._db: sqlite3.Connection | None
+        self._waited: Mapping[str, float] = {}  # seconds by symbol, for the next row
+        self._unwritten: list[tuple[tuple, list[tuple[int, str, float]]]] = []
         try:
-            self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = OFF")
-            self._db.execute("PRAGMA cache_size = -64")  # KiB: rows are only added
-            types = ", ".join(f"{f.name} {'TEXT' if isinstance(f.default, str) else 'REAL'}" for f in fields(CycleRow))
-            self._db.execute(f"CREATE TABLE IF NOT EXISTS cycles({types})")
-            if "status" not in {name for _, name, *_ in self._db.execute("PRAGMA table_info(cycles)")}:  # of an earlier version
-                self._db.execute("ALTER TABLE cycles ADD COLUMN status TEXT NOT NULL DEFAULT ''")
-            self._db.execute("CREATE TABLE IF NOT EXISTS waits(cycle INTEGER, symbol TEXT, seconds REAL)")
-            for row in self._db.execute(f"SELECT {', '.join(COLUMNS)} FROM cycles"):
-                self._keep(CycleRow(*row))
-            for symbol, seconds in self._db.execute("SELECT symbol, seconds FROM waits ORDER BY rowid"):
-                self._waits.setdefault(symbol, array("d")).append(seconds)
+            self._db = opened(path)
+            [(self._written,)] = self._db.execute("SELECT count(status) FROM cycles")
         except sqlite3.Error as error:
             log.warning("telemetry cannot be kept in %s (%s): it stays in memory", path, error)
-            self._db = None
-
-    def _keep(self, row: CycleRow) -> None:
-        for column, value in zip(self._columns.values(), astuple(row)):
-            if isinstance(column, array):
-                column.append(value if column.typecode == "d" else int(value))
-            else:
-                column.append(sys.intern(str(value)))
+            self.path, self._db, self._written = None, opened(None), 0
 
     def fetched(self, fetch: Callable[[], Fetched]) -> Fetched:
         """What `fetch` returns; how long a source kept it waiting for each symbol is kept with the next row."""
@@ -109,26 +91,27 @@ class Telemetry:
         """Keeps a row and returns its number, from 0; `waits`: seconds by symbol, if not those of the last `fetched`."""
         cycle, waited = len(self), self._waited if waits is None else waits
         self._waited = {}
-        self._keep(row)
-        for symbol, seconds in waited.items():
-            self._waits.setdefault(symbol, array("d")).append(seconds)
-        self._insert("cycles", [astuple(row)])
-        self._insert("waits", [(cycle, symbol, seconds) for symbol, seconds in waited.items()])
+        self._unwritten.append((astuple(row), [(cycle, symbol, seconds) for symbol, seconds in waited.items()]))
+        try:
+            self._store()
+        except sqlite3.Error as error:
+            log.warning("rows of telemetry wait to be written, %d now: %s", len(self._unwritten), error)
         work.report(*(measured(row) if row.total_cycle_time > 0.0 else ({}, {})))
         return cycle
 
-    def _insert(self, table: str, rows: Iterable[tuple]) -> None:
-        if self._db is None:
-            return
-        try:
-            for row in rows:
-                self._db.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(row))})", row)
-        except sqlite3.Error as error:
-            log.warning("a row of telemetry was not written: %s", error)
+    def _store(self) -> None:
+        with deferred_interrupts(), self._open() as db:
+            for row, waits in self._unwritten:
+                db.execute(f"INSERT INTO cycles({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(row))})", row)
+                db.executemany("INSERT INTO waits VALUES (?, ?, ?)", waits)
+            db.commit()
+            self._written += len(self._unwritten)
+            self._unwritten.clear()
 
     def frame(self) -> pd.DataFrame:
         """All rows, indexed by cycle from 0: the fields of CycleRow and cache_hit_rate as a fraction."""
-        table = pd.DataFrame({name: np.array(c) if isinstance(c, array) else c for name, c in self._columns.items()})
+        rows = self._read(f"SELECT {', '.join(COLUMNS)} FROM cycles ORDER BY rowid") + [row for row, _ in self._unwritten]
+        table = pd.DataFrame(rows, columns=COLUMNS).astype(KINDS)
         table["session"] = pd.to_datetime(table["session"])
         hits, misses = (sum(table[f"{cache}_{what}"] for cache in CACHES) for what in ("hits", "misses"))
         rate = np.where(hits > 0, hits / np.maximum(hits + misses, 1), 0.0)
@@ -145,8 +128,9 @@ class Telemetry:
         Columns fetches, median, longest. Symbols of one request waited equally long; a failure is a wait as well. Empty
         where no source was asked.
         """
-        rows = [(symbol, len(waits), np.median(waits), max(waits)) for symbol, waits in sorted(self._waits.items())]
-        table = pd.DataFrame(rows, columns=["symbol", "fetches", "median", "longest"]).set_index("symbol")
+        waits = self._read("SELECT cycle, symbol, seconds FROM waits") + [wait for _, late in self._unwritten for wait in late]
+        seconds = pd.DataFrame(waits, columns=["cycle", "symbol", "seconds"]).groupby("symbol")["seconds"]
+        table = seconds.agg(fetches="count", median="median", longest="max")
         return table.sort_values(["longest", "median"], ascending=False, kind="stable").head(n)
 
     def compare(self, other: Telemetry) -> TwoRuns:
@@ -167,12 +151,37 @@ class Telemetry:
         return run_times(self.frame(), self.percentiles(), self.slowest(), self.budget, two, at_least)
 
     def __len__(self) -> int:
-        return len(self._columns["status"])
+        return self._written + len(self._unwritten)
+
+    def _read(self, query: str) -> list[tuple]:
+        try:
+            return self._open().execute(query).fetchall()
+        except sqlite3.Error as error:
+            log.warning("telemetry cannot be read: %s", error)
+            return []
+
+    def _open(self) -> sqlite3.Connection:
+        if self._db is None:
+            self._db = opened(self.path)
+        return self._db
 
     def close(self) -> None:
-        if self._db is not None:
+        """Gives the file back; whoever reads on opens it again."""
+        if self._db is not None and self.path is not None:
             self._db.close()
             self._db = None
+
+
+def opened(path: Path | None) -> sqlite3.Connection:
+    """The tables in a file, made where they are missing, or in memory."""
+    db = sqlite3.connect(path or ":memory:", check_same_thread=False)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = OFF")
+    db.execute("PRAGMA cache_size = -64")  # KiB: rows are only added
+    db.executescript(SCHEMA)
+    if "status" not in {name for _, name, *_ in db.execute("PRAGMA table_info(cycles)")}:  # of an earlier version
+        db.execute("ALTER TABLE cycles ADD COLUMN status TEXT NOT NULL DEFAULT ''")
+    return db
 
 
 def measured(row: CycleRow) -> tuple[dict[str, float], dict[str, int]]:
