@@ -178,6 +178,33 @@ def test_a_file_from_before_there_were_waits_is_read_and_goes_on(tmp_path):
     assert again.write(ROW, {"IBM": 0.2}) == 1 and again.slowest().index.tolist() == ["IBM"]
 
 
+def test_a_row_that_finds_no_room_is_read_all_the_same_and_is_written_with_the_next_that_does(tmp_path, caplog):
+    kept = Telemetry(tmp_path / "t.sqlite")
+    kept.write(ROW)
+    kept._db.execute("PRAGMA max_page_count = 1")
+    for n in range(200):
+        kept.write(replace(ROW, orders=n), {"IBM": 0.1})
+    assert "full" in caplog.text and len(kept) == 201
+    assert kept.frame()["orders"].tolist() == [0, *range(200)] and kept.slowest()["fetches"].tolist() == [200]
+    before = len(Telemetry(tmp_path / "t.sqlite"))
+    kept._db.execute("PRAGMA max_page_count = 10000")
+    assert before < 201 and kept.write(ROW) == 201
+    again = Telemetry(tmp_path / "t.sqlite")
+    assert len(again) == 202 and again.frame().equals(kept.frame()) and again.slowest().equals(kept.slowest())
+
+
+def test_what_was_kept_is_read_after_the_end_and_a_file_that_is_lost_by_then_is_said(tmp_path, caplog):
+    kept = Telemetry(tmp_path / "t.sqlite")
+    kept.write(replace(ROW, status="done"))
+    whole = kept.frame()
+    kept.close()
+    assert kept.frame().equals(whole)
+    kept.close()
+    (tmp_path / "t.sqlite").write_bytes(b"no database, and long enough to be taken for one" * 100)
+    assert kept.frame().empty and "cannot be read" in caplog.text
+    assert kept.write(ROW) == 1 and len(kept.frame()) == 1
+
+
 def test_a_row_that_is_written_tells_those_who_watch():
     with watch() as work:
         run([0.002] * 3)
