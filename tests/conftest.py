@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import platformdirs
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from loopback import NOW
 from tape import At, Tape
 
@@ -16,7 +16,8 @@ from toolkit.data import Bars, MarketData, ReplayClock, SampleSource
 from toolkit.data.cache import BarCache
 from toolkit.testing.yahoo_server import YahooServer
 
-settings.register_profile("seeded", derandomize=True, database=None)  # `--hypothesis-profile default` looks elsewhere
+settings.register_profile("elsewhere", database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("seeded", settings.get_profile("elsewhere"), derandomize=True)
 settings.load_profile("seeded")
 SYMBOLS = ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
 

@@ -63,7 +63,7 @@ def test_dividends_do_not_touch_volumes(bundled):
     assert np.array_equal(ibm.volume["IBM"], ibm.traded_frame("volume")["IBM"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(1, 39), st.sampled_from([1.0, 2.0, 1.5, 7.0, 0.1]), st.sampled_from([0.0, 0.31])),
                 unique_by=lambda row: row[0], max_size=8), st.integers(0, 39), st.integers(-5, 45))  # fmt: skip
 def test_factors_multiply_up_to_the_product_of_all_actions_between_bar_and_anchor(rows, bar, anchor):

@@ -97,7 +97,7 @@ def changed(bars: Bars, what: str, at: int) -> Bars:
     return replace(bars, symbols=symbols, index=index, traded=traded, scale=scale, actions=actions, whole=NO_WHOLE)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 50), st.integers(0, N), st.integers(0, N), st.sampled_from(CHANGES), st.integers(0, N - 1))
 def test_digests_that_go_on_from_earlier_bars_are_those_from_nothing(seed, before, after, what, at):
     bars = made(seed)
@@ -108,7 +108,7 @@ def test_digests_that_go_on_from_earlier_bars_are_those_from_nothing(seed, befor
     assert again.whole.chain == defined(again)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from(CHANGES), st.integers(0, N - 1), st.integers(0, N)), max_size=6))
 def test_so_they_are_through_a_long_life_of_changes(steps):
     bars, kept = made(1), []

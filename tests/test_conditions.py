@@ -126,7 +126,7 @@ def test_a_crossing_of_averages_holds_until_they_cross_back():
     pd.testing.assert_frame_equal(crossing(bars), expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(conditions, st.integers(0, 50))
 def test_bar_by_bar_it_scores_as_at_once_to_the_last_bit(condition, seed):
     bars = random_bars(seed, n_symbols=3, n_bars=60)
@@ -135,7 +135,7 @@ def test_bar_by_bar_it_scores_as_at_once_to_the_last_bit(condition, seed):
     assert at_once.to_numpy().tobytes() == streamed.to_numpy().tobytes()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(conditions, st.integers(0, 50), st.integers(0, 60))
 def test_a_longer_history_changes_no_earlier_score(condition, seed, cut):
     bars = random_bars(seed, n_symbols=3, n_bars=60)

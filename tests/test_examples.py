@@ -49,7 +49,7 @@ seeds = st.integers(0, 10_000)
 
 
 @pytest.mark.parametrize("name", TWINS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=seeds)
 def test_a_declared_twin_scores_the_same_to_the_last_bit(name, seed):
     plain, declared = TWINS[name]
@@ -60,7 +60,7 @@ def test_a_declared_twin_scores_the_same_to_the_last_bit(name, seed):
 
 
 @pytest.mark.parametrize("name", PLAIN)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=seeds, cut=st.integers(1, 120))
 def test_no_score_knows_a_later_bar(name, seed, cut):
     bars = random_bars(seed, n_symbols=4, n_bars=120)
@@ -172,7 +172,7 @@ def by_the_book(bars, symbol: str, window: int, span: int, stop: float) -> list[
     return scores
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=seeds, window=st.integers(1, 9), span=st.integers(1, 9))
 def test_it_enters_above_the_channel_and_leaves_so_many_ranges_below_the_highest_close(seed, window, span):
     bars = random_bars(seed, n_symbols=1, n_bars=120, halts=False)

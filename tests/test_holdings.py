@@ -43,7 +43,7 @@ def test_several_records_of_a_bar_add_up_and_stay():
     assert cash_held(log, 100 * UNIT, 5).tolist() == [100 * UNIT + x for x in (0, -31, -31, -24, -24)]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**20))
 def test_marks_are_those_of_a_loop_over_bars(seed):
     bars = random_bars(seed)

@@ -145,7 +145,7 @@ def test_more_history_changes_no_earlier_value(name):
             same(frame.to_numpy()[:cut], earlier)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(prices=anything, data=st.data())
 @pytest.mark.parametrize("name", list(OF_CLOSE))
 def test_more_history_changes_no_earlier_value_even_of_broken_prices(name, prices, data):
@@ -154,7 +154,7 @@ def test_more_history_changes_no_earlier_value_even_of_broken_prices(name, price
     same(OF_CLOSE[name](close)[:cut], OF_CLOSE[name](close[:cut]))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(prices=anything, bad=st.integers(0, 39))
 @pytest.mark.parametrize("name", WINDOWED)
 def test_outside_of_its_window_a_broken_price_is_not_felt(name, prices, bad):
@@ -191,7 +191,7 @@ def test_atr_passes_over_a_bar_without_a_price():
     same(np.delete(atr(bars_of(halted), 2).to_numpy(), 3), atr(bars_of(close), 2).to_numpy().ravel())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(power=st.integers(-40, 40), seed=st.integers(0, 99))
 @pytest.mark.parametrize("name", list(TABLE))
 def test_prices_in_another_unit_give_the_same_bits(name, power, seed):
@@ -203,7 +203,7 @@ def test_prices_in_another_unit_give_the_same_bits(name, power, seed):
         same(scaled, ours.to_numpy() * factor ** TABLE[name].power)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(price=st.floats(1e-6, 1e9), window=st.integers(2, 30))
 def test_a_price_that_never_moves(price, window):
     flat = pd.Series([price] * 40)
@@ -213,7 +213,7 @@ def test_a_price_that_never_moves(price, window):
     assert (bollinger(flat, window).upper.dropna() == price).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(0.01, 1e6), min_size=6, max_size=60))
 def test_rsi_lies_between_0_and_100(prices):
     assert rsi(pd.Series(prices), 3).dropna().between(0.0, 100.0).all()

@@ -83,7 +83,7 @@ def test_the_first_values_come_when_it_is_said(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**20), n_rows=st.integers(3, 19), n_bars=st.integers(1, 90))
 def test_rows_of_a_panel_are_computed_as_if_alone(name, seed, n_rows, n_bars):
     p = program_of(name)
@@ -107,7 +107,7 @@ def test_what_is_written_past_the_cache_is_the_same(name, n_bars, monkeypatch):
 
 
 @pytest.mark.parametrize("name", EVERY)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 2**20), n_bars=st.integers(400, 1100))
 def test_a_row_that_is_cut_into_stretches_is_the_row(name, seed, n_bars):
     p = program_of(name)
@@ -116,7 +116,7 @@ def test_a_row_that_is_cut_into_stretches_is_the_row(name, seed, n_bars):
 
 
 @pytest.mark.parametrize("name", EVERY)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**20), n_rows=st.integers(1, 11), n_bars=st.integers(1, 70), data=st.data())
 def test_bar_by_bar_gives_the_bits_of_the_batch(name, seed, n_rows, n_bars, data):
     p = program_of(name)
@@ -134,7 +134,7 @@ def test_bar_by_bar_gives_the_bits_of_the_batch(name, seed, n_rows, n_bars, data
 
 
 @pytest.mark.parametrize("name", EVERY)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**20), n_rows=st.integers(1, 9), n_bars=st.integers(2, 90), data=st.data())
 def test_more_history_changes_no_earlier_bit(name, seed, n_rows, n_bars, data):
     p = program_of(name)
@@ -144,7 +144,7 @@ def test_more_history_changes_no_earlier_bit(name, seed, n_rows, n_bars, data):
 
 
 @pytest.mark.parametrize("name", [name for name, each in EVERY.items() if each.formula.reach is not None])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**20), bad=st.sampled_from(HOSTILE), at=st.integers(0, 40))
 def test_a_window_feels_nothing_that_lies_outside_of_it(name, seed, bad, at):
     p = program_of(name)
@@ -292,7 +292,7 @@ def test_importing_compiles_nothing_and_no_kernel_leaves_its_arrays(tmp_path):
 
 
 @given(st.floats(-1e100, 1e100), st.floats(-1e100, 1e100), st.floats(-1e100, 1e100))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_fma_rounds_once(a, b, c):
     exact = Fraction(a) * Fraction(b) + Fraction(c)
     if exact == 0 or abs(exact) > Fraction(1, 2**1000):

@@ -53,7 +53,7 @@ def test_law_1_scores_and_weights_of_the_past_do_not_change_when_the_future_come
         pd.testing.assert_frame_equal(sizing(then, past), weights.loc[:session], check_exact=True)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**20), cut=st.integers(10, 159))
 def test_law_1_a_backtest_of_the_past_is_the_past_of_the_backtest(seed, cut):
     bars = random_bars(seed)
@@ -66,7 +66,7 @@ def test_law_1_a_backtest_of_the_past_is_the_past_of_the_backtest(seed, cut):
 
 
 # -------------------------------------------------------------------------------------------------------- 2. two roads
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**20), short=st.booleans())
 def test_law_2_without_friction_the_step_is_the_textbook_formula(seed, short):
     bars = random_bars(seed, halts=False, actions=False)
@@ -91,7 +91,7 @@ def test_law_2_without_friction_the_step_is_the_textbook_formula(seed, short):
 
 
 # -------------------------------------------------------------------------------------------------------- 3. same code
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     seed=st.integers(0, 2**20),
     restarts=st.sets(st.integers(1, 159), max_size=3),
@@ -164,7 +164,7 @@ def long_or_short(bars: Bars) -> pd.DataFrame:
     return above_average(bars) * 2.0 - 1.0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**20), whole=st.booleans(), short=st.booleans(), exits=st.booleans())
 def test_law_6_cash_and_shares_change_only_by_recorded_events_and_value_by_prices(seed, whole, short, exits):
     bars = random_bars(seed)

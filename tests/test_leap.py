@@ -100,14 +100,14 @@ def blocks_of(n_bars: int, blocks: int) -> np.ndarray:
     return frozen(np.arange(min(blocks, n_bars)) * n_bars // min(blocks, n_bars), np.int64)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(market=markets(n_symbols=3, n_bars=120, stays=STAYS), rules=rules_that_rest, cash=amounts, blocks=st.integers(1, 16))
 def test_what_is_skipped_changes_nothing(market, rules, cash, blocks):
     edges = blocks_of(market.shape[1], blocks)
     compare(leapt(market, rules, cash, edges), walked(market, rules, cash, edges))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(market=markets(n_symbols=3, n_bars=120, stays=STAYS), rules=rules_that_rest, cash=amounts)
 def test_the_account_after_it_is_the_same_too(market, rules, cash):
     """Equity of the bar before and the highest so far among it; the highest where a limit asks for it."""
@@ -127,7 +127,7 @@ def switched(market: Market, upper: np.ndarray, lower: np.ndarray) -> Market:
     return market._replace(scores=frozen(scores), weights=frozen(scores))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(market=markets(n_symbols=3, n_bars=90), rules=rules_that_rest, cash=amounts, seed=SEEDS)
 def test_a_bank_of_comparisons_is_a_strategy_each(market, rules, cash, seed):
     rng, edges = np.random.default_rng(seed), blocks_of(market.shape[1], 16)

@@ -242,7 +242,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("ranges")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.sets(st.sampled_from(SYMBOLS), min_size=1), st.integers(0, 3200), st.integers(1, 400),
                           st.booleans()),
                 min_size=1, max_size=4))  # fmt: skip

@@ -62,7 +62,7 @@ EXITS = st.builds(Exits, *[st.sampled_from([NONE, 0.02, 0.05])] * 3)
 EVENLY = Limits(NONE, NONE, NONE, NONE, -NONE, allow_short=True, max_stale_sessions=10**6, max_net=0.2)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @example(338, Costs(), EVENLY, Policy(), Exits())  # a sale makes room for one that turns round; it has to be sent first
 @given(seed=st.integers(0, 2**20), costs=COSTS, limits=LIMITS, policy=POLICIES, exits=EXITS)
 def test_law_3_every_order_trade_and_micro_dollar_of_the_loop_is_that_of_the_backtest(seed, costs, limits, policy, exits):

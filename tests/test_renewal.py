@@ -103,7 +103,7 @@ def test_a_provisional_bar_that_was_revised_overnight_is_kept_as_it_was_shown(wo
     assert again(world).bars("AAPL", as_of="2026-11-27T14:31Z").fingerprint == morning.fingerprint
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     steps=st.lists(st.tuples(st.integers(1, 40), st.sampled_from([1.0, 1.0, 1.0, 1.05]), st.booleans()), min_size=1, max_size=8)
 )
@@ -122,7 +122,7 @@ def test_every_past_answer_can_be_asked_for_again(tmp_path_factory, steps):
         assert market.bars(["AAPL", "MSFT"], as_of=time).fingerprint == fingerprint
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(hours=st.lists(st.integers(1, 120), min_size=1, max_size=10), interval=st.sampled_from(["1d", "30m"]))
 def test_law_5_fetched_in_any_steps_with_restarts_the_bars_are_those_of_one_fetch(tmp_path_factory, hours, interval):
     folder, clock = tmp_path_factory.mktemp("bars"), At("2026-10-01 14:00")

@@ -56,7 +56,7 @@ def test_a_result_computes_nothing_before_it_is_asked():
 
 
 # ------------------------------------------------------------------------------------------------------------ laws
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**20), limits=st.sampled_from([OPEN, TIGHT]), whole=st.booleans(), first=st.integers(0, 150))
 def test_cash_and_values_held_are_the_equity_at_every_close_to_the_micro_dollar(seed, limits, whole, first):
     bars = random_bars(seed)
@@ -75,7 +75,7 @@ def test_cash_and_values_held_are_the_equity_at_every_close_to_the_micro_dollar(
             assert value == pytest.approx(held[symbol] * marks[symbol], abs=1e-6, rel=1e-12)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**20))
 def test_positions_follow_from_fills_and_splits(seed):
     result = played(seed, exits=Exits(stop_loss=0.03))
@@ -89,7 +89,7 @@ def test_positions_follow_from_fills_and_splits(seed):
         assert micro(result.positions.loc[session]).tolist() == list(held.values())
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**20))
 def test_costs_are_the_sums_of_what_the_records_lost(seed):
     result = played(seed)

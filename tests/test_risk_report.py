@@ -110,7 +110,7 @@ def test_volatility_is_that_of_quantstats_by_closes_and_of_the_indicator_by_rang
 
 
 # ------------------------------------------------------------------------------------------------------- contributions
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(weights=weights_of_four)
 def test_components_sum_to_the_total(bundled, weights):
     report = risk_report(bundled, dict(zip(BOOK, weights)), 1.0)

@@ -31,7 +31,7 @@ def fat(n: int = 504, seed: int = 0) -> np.ndarray:
     return 0.0005 + 0.01 * np.random.default_rng(seed).standard_t(4, n)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(some_returns, st.sampled_from([0.9, 0.95, 0.975, 0.99]))
 def test_historical_var_and_cvar_are_those_of_skfolio(returns, level):
     var, cvar = next_bar(returns, "historical", level, len(returns))
@@ -164,7 +164,7 @@ def test_what_never_moves_loses_nothing_and_too_little_history_says_nothing():
         forecasts(fat(), "normal", 0.95, 10)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(some_returns)
 def test_drawdowns_are_those_of_skfolio_compounded(returns):
     """skfolio adds returns up unless told to compound them; ours compound, as money does."""

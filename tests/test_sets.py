@@ -105,7 +105,7 @@ def test_all_members_are_known_after_the_lookback():
     assert np.argmax(known) == members.lookback == 33
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**20), n_symbols=st.integers(1, 11), n_bars=st.integers(1, 120))
 def test_a_set_gives_what_each_indicator_gives_alone(seed, n_symbols, n_bars):
     bars = random_bars(seed, n_symbols=n_symbols, n_bars=max(n_bars, 9)).tail(n_bars)

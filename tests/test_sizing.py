@@ -105,7 +105,7 @@ def test_full_scores_stay_within_the_gross(name):
 
 
 @given(some_weights, st.floats(0.01, 2))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_capped_positions_are_within_the_cap_and_the_others_untouched(values, most):
     weights = pd.DataFrame(values)
     capped = cap_positions(weights, most)
@@ -115,7 +115,7 @@ def test_capped_positions_are_within_the_cap_and_the_others_untouched(values, mo
 
 
 @given(some_weights, st.floats(0.01, 2))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_capped_gross_keeps_proportions_and_touches_nothing_within(values, most):
     weights = pd.DataFrame(values)
     capped, gross = cap_gross(weights, most), weights.abs().sum(axis=1)

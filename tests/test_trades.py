@@ -143,7 +143,7 @@ def test_no_fill_is_no_trip_and_the_columns_stay():
 
 
 # ------------------------------------------------------------------------------------------------------------ laws
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**20),
     limits=st.sampled_from([OPEN, TIGHT]),
@@ -190,7 +190,7 @@ def by_loop(result):
     return found
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**20), exits=st.sampled_from([Exits(), Exits(stop_loss=0.02, take_profit=0.03)]))
 def test_holding_time_and_excursions_are_those_of_a_loop_over_bars(seed, exits):
     result = backtest(wild(seed), random_bars(seed), limits=TIGHT, costs=DEAR, exits=exits, cash=50_000.0)
@@ -202,7 +202,7 @@ def test_holding_time_and_excursions_are_those_of_a_loop_over_bars(seed, exits):
     np.testing.assert_allclose(trades["best"], expected["best"], atol=1e-12)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**20))
 def test_a_closed_trip_earned_its_prices_its_carry_and_paid_its_fees(seed):
     trades = backtest(wild(seed), random_bars(seed), limits=OPEN, costs=DEAR, cash=50_000.0).trades

@@ -67,7 +67,7 @@ def turn(twin: Twin, market: Market, t: int) -> int:
     return twin.equity
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(market=markets(), rules=rules_of_all_kinds, cash=amounts)
 def test_the_compiled_bars_are_the_plain_ones(market, rules, cash):
     (book, twin), equity = pair(market, rules, cash), np.zeros(market.shape[1])
@@ -93,7 +93,7 @@ def random_order(rng: np.random.Generator, mark: float, held: int, lot: int) -> 
     return qty, kind, bool(rng.random() < 0.3), level
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(market=markets(n_symbols=3, n_bars=40), rules=rules_of_all_kinds, cash=amounts, seed=cents)
 def test_so_are_bars_in_which_other_orders_wait_too(market, rules, cash, seed):
     rng, (book, twin), equity = np.random.default_rng(seed), pair(market, rules, cash, SLOTS), np.zeros(market.shape[1])
@@ -128,7 +128,7 @@ def openings(records: list[Record], market: Market, cash: int) -> Iterator[tuple
         price |= {n: close[n, t] for n in range(market.shape[0]) if close[n, t] > 0.0}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(market=markets(), rules=rules_of_all_kinds, cash=amounts)
 def test_no_fill_that_opens_goes_beyond_the_leverage_or_the_cash(market, rules, cash):
     (book, _), equity = pair(market, rules, cash), np.zeros(market.shape[1])
@@ -140,7 +140,7 @@ def test_no_fill_that_opens_goes_beyond_the_leverage_or_the_cash(market, rules, 
         assert rules.leverage > 1.0 or rules.short or left >= 0, record
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(market=markets(), rules=rules_of_all_kinds, cash=amounts)
 def test_records_rebuild_cash_and_shares(market, rules, cash):
     (book, _), equity = pair(market, rules, cash), np.zeros(market.shape[1])

@@ -35,7 +35,7 @@ def changed_after(bars: Bars, cut: int, seed: int) -> Bars:
     return Bars(bars.symbols, bars.index, traded, bars.scale, bars.actions)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**20), cut=st.integers(60, 159), anchored=st.booleans())
 def test_what_comes_after_a_window_changes_nothing_in_it(seed, cut, anchored):
     bars = random_bars(seed, n_symbols=2)
