@@ -124,17 +124,18 @@ def history_of(
     zone, currency = pieces[-1].zone, pieces[-1].currency
     stamps, block = np.concatenate([rows.stamps for rows in pieces]), np.concatenate([rows.block for rows in pieces], axis=1)
     labels, days = stamps.astype("M8[s]").astype("M8[ns]"), _days(stamps, zone)
+    opened = stamps, days
     if interval == "1d":
         labels, kept = days, _not_before_live(stamps, days, pieces[-1].live)
     else:
         kept, days = _regular(labels, Calendar(EXCHANGES[zone]), STEPS[interval])
     labels, days, block = labels[kept], days[kept], block[:, kept]
-    order = np.argsort(labels, kind="stable")
-    splits = _splits_by_day(frozenset().union(*(rows.splits for rows in pieces)), zone)
+    order = slice(None) if (labels[1:] >= labels[:-1]).all() else np.argsort(labels, kind="stable")
+    splits = _splits_by_day(frozenset().union(*(rows.splits for rows in pieces)), opened, zone)
     times, issues = judged(symbol, days[order], block[:, order], splits)
     traded = _traded(days, block, splits["date"], splits["split"] ** times)
     issues += _suspicious(symbol, days[order], traded[:, order], splits)
-    events = _events(splits, times, frozenset().union(*(rows.paid for rows in pieces)), zone)
+    events = _events(splits, times, frozenset().union(*(rows.paid for rows in pieces)), opened, zone)
     first, last, today = start.to_datetime64(), end.to_datetime64(), now.to_datetime64()
     wanted = (days >= first) & ((days <= last) | (days > today))
     inside = (events["date"] >= first) & (events["date"] <= last)
@@ -152,6 +153,13 @@ def _days_of(stamps: bytes, zone: str) -> np.ndarray:
     days = local.to_numpy().astype("M8[D]").astype("M8[ns]")
     days.flags.writeable = False
     return days
+
+
+def _days_at(seconds: list[int], opened: tuple[np.ndarray, np.ndarray], zone: str) -> np.ndarray:
+    """Local dates of events, most of which are dated by the opening of a bar; of those, `opened` has seconds and dates."""
+    wanted, (stamps, days) = np.array(seconds, "i8"), opened
+    at = np.minimum(np.searchsorted(stamps, wanted), len(stamps) - 1)
+    return days[at] if np.array_equal(stamps[at], wanted) else _days(wanted, zone)
 
 
 def _not_before_live(stamps: np.ndarray, days: np.ndarray, live: int) -> np.ndarray:
@@ -174,10 +182,12 @@ def _regular(labels: np.ndarray, calendar: Calendar, step: int) -> tuple[np.ndar
     return inside, calendar.sessions[at]
 
 
-def _splits_by_day(listed: frozenset[tuple[int, float]], zone: str) -> np.ndarray:
+def _splits_by_day(
+    listed: frozenset[tuple[int, float]], opened: tuple[np.ndarray, np.ndarray], zone: str
+) -> np.ndarray:  # fmt: skip
     """Splits as EVENT rows sorted by date; one that is listed twice for a day counts once."""
     by_day: dict[np.datetime64, float] = {}
-    listed_on = _days(np.array([stamp for stamp, _ in listed], "i8"), zone)
+    listed_on = _days_at([stamp for stamp, _ in listed], opened, zone)
     for day, ratio in {(day, ratio) for day, (_, ratio) in zip(listed_on, listed)}:
         by_day[day] = by_day.get(day, 1.0) * ratio
     splits = np.zeros(len(by_day), EVENT)
@@ -193,6 +203,8 @@ def judged(symbol: str, days: np.ndarray, block: np.ndarray, splits: np.ndarray)
     not, by r where twice. The rule is once; the others must lie within 30% and twice as near (as logarithms). Where no
     price is on one side of the split, or r is within a quarter of 1, it was once.
     """
+    if len(splits) == 0:
+        return np.ones(0), []
     priced = np.flatnonzero((block[[0, 3]] > 0).all(axis=0) & np.isfinite(block[[0, 3]]).all(axis=0))
     opens, close = np.log(block[0, priced]), np.log(block[3, priced])
     times, issues = np.ones(len(splits)), []
@@ -244,9 +256,14 @@ def _rounded(prices: np.ndarray) -> np.ndarray:
 
 def _suspicious(symbol: str, days: np.ndarray, traded: np.ndarray, splits: np.ndarray) -> list[Issue]:
     """An issue where prices moved by the ratio of a split between two of the newest sessions, and none is listed."""
+    newest = np.flatnonzero(days[1:] != days[:-1])[-NEWEST:] + 1
+    if len(newest) == 0:
+        return []
+    start = newest[0] - 1
+    days, traded = days[start:], traded[:, start:]
     products = np.append(np.cumprod(splits["split"][::-1])[::-1], 1.0)
     opens, close = (traded[name] / products[np.searchsorted(splits["date"], days, "right")] for name in (0, 3))
-    for at in (np.flatnonzero(days[1:] != days[:-1]) + 1)[-NEWEST:]:
+    for at in newest - start:
         for price in (opens[at], close[at]):
             moved = price / close[at - 1] if close[at - 1] > 0 else np.nan
             if (np.abs(moved / SUSPECT - 1.0) < SUSPECT_WITHIN).any():
@@ -255,19 +272,22 @@ def _suspicious(symbol: str, days: np.ndarray, traded: np.ndarray, splits: np.nd
     return []
 
 
-def _events(splits: np.ndarray, times: np.ndarray, paid: frozenset[tuple[str, int, float]], zone: str) -> np.ndarray:
+def _events(
+    splits: np.ndarray, times: np.ndarray, paid: frozenset[tuple[str, int, float]],
+    opened: tuple[np.ndarray, np.ndarray], zone: str,
+) -> np.ndarray:  # fmt: skip
     """Splits and dividends by ex-date; amounts, which Yahoo divides by later splits once it has applied them, as paid."""
     ordered = sorted(paid)
-    paid_on = _days(np.array([stamp for _, stamp, _ in ordered], "i8"), zone)
-    amounts: dict[np.datetime64, float] = {}
-    for day, (_, _, amount) in zip(paid_on, ordered):
-        amounts[day] = amounts.get(day, 0.0) + amount
+    paid_on = _days_at([stamp for _, stamp, _ in ordered], opened, zone)
     days = np.union1d(splits["date"], paid_on)
+    amounts = [0.0] * len(days)
+    for at, (_, _, amount) in zip(np.searchsorted(days, paid_on).tolist(), ordered):
+        amounts[at] += amount
     events = np.zeros(len(days), EVENT)
     events["date"], events["split"] = days, 1.0
     events["split"][np.searchsorted(days, splits["date"])] = splits["split"]
-    divided = splits["split"] ** np.minimum(times, 1)
-    for k, day in enumerate(days):
-        paid_then = amounts.get(day, 0.0)
-        events["dividend"][k] = round(paid_then * float(divided[splits["date"] >= day].prod()) if len(splits) else paid_then, 6)
+    if len(splits):
+        divided = splits["split"] ** np.minimum(times, 1)
+        amounts = [amount * float(divided[splits["date"] >= day].prod()) for day, amount in zip(days, amounts)]
+    events["dividend"] = [round(amount, 6) for amount in amounts]
     return events
