@@ -87,9 +87,12 @@ class Calendar:
         at = np.searchsorted(self.opens, labels, "right") - 1
         return np.where((at >= 0) & (labels < self.closes[np.maximum(at, 0)]), at, -1)
 
-    def ends_of(self, labels: np.ndarray, interval: str) -> np.ndarray:
-        """Instant at which each bar ends, naive UTC M8[ns]; the last bar of a session ends with it."""
-        close = self.closes[self.sessions_of(labels, interval)]
+    def ends_of(self, labels: np.ndarray, interval: str, sessions: np.ndarray | None = None) -> np.ndarray:
+        """Instant at which each bar ends, naive UTC M8[ns]; the last bar of a session ends with it.
+
+        `sessions` are the positions of the bars' sessions, where they are known already.
+        """
+        close = self.closes[self.sessions_of(labels, interval) if sessions is None else sessions]
         return close if interval == DAILY else np.minimum(labels + length(interval), close)
 
     def at_opens(self, events: np.ndarray) -> np.ndarray:

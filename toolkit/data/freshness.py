@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -92,12 +93,16 @@ def bar_state(label: np.datetime64, fetched_at: pd.Timestamp, calendar: Calendar
 
 
 def complete(
-    labels: np.ndarray, now: pd.Timestamp, calendar: Calendar, delay: pd.Timedelta, interval: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which bars of `labels` (all within sessions) are known at `now`, and which of them are final; two boolean arrays."""
-    at = utc64(now)
-    known = calendar.ends_of(labels, interval) + delay.to_timedelta64() <= at
-    return known, known & (calendar.settled[calendar.sessions_of(labels, interval)] <= at)
+    labels: np.ndarray, now: pd.Timestamp, calendar: Calendar, delay: pd.Timedelta, interval: str,
+    sessions: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Which bars of `labels` (all within sessions) are known at `now`, and which of them are final; two boolean arrays.
+
+    `sessions` are the positions of their sessions, where they are known already.
+    """
+    at, sessions = utc64(now), calendar.sessions_of(labels, interval) if sessions is None else sessions
+    known = calendar.ends_of(labels, interval, sessions) + delay.to_timedelta64() <= at
+    return known, known & (calendar.settled[sessions] <= at)
 
 
 def newest(now: pd.Timestamp, calendar: Calendar, delay: pd.Timedelta, interval: str) -> tuple[np.datetime64, pd.Timestamp]:
@@ -113,6 +118,16 @@ def newest(now: pd.Timestamp, calendar: Calendar, delay: pd.Timedelta, interval:
     bars = -((opening - close) // bar) if over else (at - opening) // bar
     following = calendar.opens[session + 1] + bar if over else min(opening + (bars + 1) * bar, close)
     return opening + (bars - 1) * bar, pd.Timestamp(following, tz="UTC") + delay
+
+
+@lru_cache(maxsize=16)
+def _due(
+    now: pd.Timestamp, calendar: Calendar, delay: pd.Timedelta, interval: str
+) -> tuple[np.datetime64, pd.Timestamp, str, pd.Timestamp]:
+    """What `newest` says, the state of that bar and when its session settles: the same for all symbols of an exchange."""
+    due, following = newest(now, calendar, delay, interval)
+    settled = pd.Timestamp(calendar.settled[calendar.sessions_of(np.array([due]), interval)[0]], tz="UTC")
+    return due, following, bar_state(due, now, calendar, delay, interval), settled
 
 
 def freshness(
@@ -132,10 +147,9 @@ def freshness(
     """
     if ends is not None and ends.to_datetime64() <= last.astype("M8[D]"):
         return Freshness(FINAL, NEVER, now)
-    due, following = newest(now, calendar, delay, interval)
-    if bar_state(due, now, calendar, delay, interval) == FINAL:
+    due, following, state, settled = _due(now, calendar, delay, interval)
+    if state == FINAL:
         return Freshness(FINAL if last >= due else MISSING, following, now)
-    settled = pd.Timestamp(calendar.settled[calendar.sessions_of(np.array([due]), interval)[0]], tz="UTC")
     if last < due:
         pause = min(FIRST_RETRY * 2 ** min(misses, 10), LAST_RETRY)
         return Freshness(MISSING, min(now + pause, following, settled), now, misses + 1)

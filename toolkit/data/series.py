@@ -48,7 +48,7 @@ def recorded(
     at = calendar.sessions_of(history.labels, interval)
     inside = at >= 0
     labels, at = history.labels[inside], at[inside]
-    known, final = complete(labels, now, calendar, source.delay, interval)
+    known, final = complete(labels, now, calendar, source.delay, interval, at)
     future = calendar.opens[at] > utc64(now) + np.timedelta64(2, "D")  # the next session may have been asked for
     if not known.any():
         what = f"{history.symbol}: {source.name} has no complete bar yet"
@@ -64,7 +64,9 @@ def recorded(
     lacking = int(sessions[-1] - sessions[0]) - int((sessions[1:] != sessions[:-1]).sum())
     if lacking:
         issues.append(Issue("GAP", history.symbol, f"{lacking} sessions without a bar"))
-    traded = np.ascontiguousarray(history.traded[:, inside][:, known])
+    kept = inside.copy()
+    kept[inside] = known
+    traded = np.ascontiguousarray(history.traded if kept.all() else history.traded[:, kept])
     stored = replace(history, labels=labels[known], traded=traded, issues=tuple(issues))
     content = zlib.crc32(traded.tobytes(), zlib.crc32(stored.events.tobytes()))
     version = f"{revision}.{now.as_unit('ns').value}.{len(stored.labels)}.{content}"
