@@ -16,6 +16,8 @@ from toolkit.data.barfile import ColumnFile
 from toolkit.errors import CacheUnusable, UnsafeValue
 
 LONGEST_TEXT = 16_384
+GONE = ColumnFile({}, {})
+"""Stands for a value whose row was found and whose file was not."""
 
 
 class Written(NamedTuple):
@@ -58,9 +60,9 @@ class BarDisk(diskcache.Disk):
             raise UnsafeValue(f"the index points at {filename!r}, outside of the cache", "it is dropped and fetched again")
         try:
             return folder.opened(f"{self._directory}/{filename}")
-        except FileNotFoundError:
-            raise
-        except OSError as error:  # too many open files, no permission: diskcache would take it for a missing value
+        except FileNotFoundError:  # diskcache would take it for a missing value
+            return GONE
+        except OSError as error:  # too many open files, no permission: taken for a missing value, too
             what, cure = f"{filename} in the cache cannot be opened ({error})", "raise the limit, or mend the permissions"
             raise CacheUnusable(what, cure) from error
 

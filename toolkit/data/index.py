@@ -16,7 +16,7 @@ import diskcache
 
 from toolkit.data import barfile, folder
 from toolkit.data.barfile import ColumnFile
-from toolkit.data.disk import BarDisk, Written
+from toolkit.data.disk import GONE, BarDisk, Written
 from toolkit.data.folder import Shelf
 from toolkit.data.freshness import Freshness, sealed, unsealed
 from toolkit.data.interrupts import deferred_interrupts
@@ -170,10 +170,10 @@ class Index:
         """The value of `key`; None if there is none, or if it cannot be trusted: it is then dropped, and said."""
 
         def act() -> Value | None:
-            # diskcache reports a miss when another process replaces a value between its SELECT and the open of the file.
+            # Another process may replace a value between the SELECT and the open of the file.
             for _ in range(5):
                 value = self._cache.get(key)
-                if value is not None or key not in self._cache:
+                if value is not GONE:
                     return value
             raise UnsafeValue("its file is gone", "it is fetched again")
 
