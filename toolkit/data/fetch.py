@@ -60,7 +60,7 @@ def asked(
     source: Source, symbols: Sequence[str], start: pd.Timestamp, end: pd.Timestamp, interval: str
 ) -> dict[str, History | ToolkitError]:
     """For each symbol its validated history, or the error that it ended in; one failure stops no other."""
-    if isinstance(source, BatchSource) and len(symbols) > 1:
+    if len(symbols) > 1 and isinstance(source, BatchSource):
         try:
             with waiting(*symbols):
                 replies = dict(source.fetch_many(symbols, start, end, interval))

@@ -55,7 +55,7 @@ class Renewal:
     def remembered(self, symbol: str) -> Served | UnknownSymbol | None:
         """What the cache has if nothing newer can exist, in memory or on disk; None if the source is to be asked."""
         record = self._store.record(symbol, self._interval)
-        if record is None or not record.holds(self._now, self._ttl):
+        if record is not None and not record.holds(self._now, self._ttl):
             record = self._store.record(symbol, self._interval, again=True)
         if record is None or not record.holds(self._now, self._ttl) or (self._live and record.fetched_at > self._now):
             return None  # of a clock that was ahead, nothing can be believed
@@ -188,7 +188,7 @@ class Renewal:
         )  # fmt: skip
         served = self._store.put(symbol, fresh, series, stored)
         said = self._as_recorded(symbol, replace(fresh, version=served.version, parts=served.parts))
-        return (said if isinstance(said, Served) else served)._replace(renewed=True)
+        return (said if isinstance(said, Served) else served)._replace(series=served.series, renewed=True)
 
     def _failed(self, symbol: str, error: ToolkitError, stored: Series | None) -> Served | ToolkitError:
         if isinstance(error, UnknownSymbol):

@@ -12,7 +12,7 @@ from toolkit.data.barfile import ColumnFile
 from toolkit.data.bars import Issue
 from toolkit.data.cache import BarCache
 from toolkit.data.freshness import Freshness
-from toolkit.data.intervals import possible_parts
+from toolkit.data.intervals import DAILY, possible_parts
 from toolkit.data.journal import superseded
 from toolkit.data.series import Series, changed_parts, series_of
 from toolkit.data.sources import Source
@@ -26,7 +26,10 @@ class Damaged(DataUnavailable):
 
 
 class Served(NamedTuple):
-    """A symbol's bars: version and parts that are stored, or the `series` itself where it could not be; `renewed` just now?"""
+    """A symbol's bars: version and parts that are stored; the `series` itself where it could not be, or was `renewed` just now.
+
+    Intraday bars that are stored are never kept in memory.
+    """
 
     version: str
     parts: tuple[str, ...]
@@ -122,6 +125,8 @@ class Store:
             log.warning("%s: %s", symbol, error)
             self._kept[name] = record, series, Issue(error.code, symbol, str(error))
         kept, issues = self.kept(symbol, series.interval)
+        if kept is None and series.interval == DAILY:  # years of minutes are left to their maps
+            kept = series_of([ColumnFile(*changed[parts[0]])])  # as it would be read back
         return Served(record.version, parts, issues, kept)
 
     def put_unknown(self, symbol: str, interval: str, record: Freshness) -> None:
