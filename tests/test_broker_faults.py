@@ -23,7 +23,7 @@ from toolkit.testing.yahoo_server import SkippingClock
 
 EVENING = pd.Timestamp("2012-11-20 22:00", tz="UTC")
 SLOW = {"stall", "drip", "stall-unbooked", "drip-unbooked"}
-SHORT, USUAL = 1.0, 5.0  # deadlines in seconds: the short one is for servers that keep us waiting
+SHORT, USUAL = 2.0, 5.0  # deadlines in seconds: the short one is for servers that keep us waiting
 ORDER = Order("tk1-" + "a" * 26, "cycle", "IBM", "buy", 10 * UNIT, 190.0)
 REST = 120.0  # seconds after which any pause that Alpaca asked for is over
 
