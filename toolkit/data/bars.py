@@ -134,6 +134,10 @@ class Bars:
         """(5, n_symbols, n_bars) in the shares of the anchor date, dividends reinvested; computed on first use."""
         return self.whole.adjusted[:, :, : len(self)]
 
+    def field(self, place: int) -> np.ndarray:
+        """One of `adjusted`, (n_symbols, n_bars), read-only; the others are left for whoever asks for them."""
+        return self.whole.field(place)[:, : len(self)]
+
     @property
     def fingerprint(self) -> str:
         """32 hex digits that change with every bit of values, actions and labels; one more bar extends the chain."""
@@ -147,27 +151,27 @@ class Bars:
     @property
     def open(self) -> pd.DataFrame:
         """Adjusted opens, (n_bars, n_symbols), a view; the frame is yours."""
-        return self._frame(self.adjusted[0])
+        return self._frame(self.field(0))
 
     @property
     def high(self) -> pd.DataFrame:
         """Adjusted highs, (n_bars, n_symbols), a view; the frame is yours."""
-        return self._frame(self.adjusted[1])
+        return self._frame(self.field(1))
 
     @property
     def low(self) -> pd.DataFrame:
         """Adjusted lows, (n_bars, n_symbols), a view; the frame is yours."""
-        return self._frame(self.adjusted[2])
+        return self._frame(self.field(2))
 
     @property
     def close(self) -> pd.DataFrame:
         """Adjusted closes, (n_bars, n_symbols), a view; the frame is yours."""
-        return self._frame(self.adjusted[3])
+        return self._frame(self.field(3))
 
     @property
     def volume(self) -> pd.DataFrame:
         """Volumes in the shares of the anchor date, (n_bars, n_symbols), a view; the frame is yours."""
-        return self._frame(self.adjusted[4])
+        return self._frame(self.field(4))
 
     def traded_frame(self, name: str) -> pd.DataFrame:
         """One of FIELDS as traded, (n_bars, n_symbols), a view."""

@@ -74,7 +74,7 @@ def _table(bars: Bars, k: int) -> pd.DataFrame:
     label = "date" if bars.interval == "1d" else "time"
     columns = {label: bars.index, "symbol": bars.symbols[k]}
     columns |= {name: bars.traded[i, k] for i, name in enumerate(FIELDS)}
-    columns |= {"adjusted_close": bars.adjusted[3, k], "split": split, "dividend": dividend}
+    columns |= {"adjusted_close": bars.field(3)[k], "split": split, "dividend": dividend}
     said = np.isfinite(bars.traded[:, k]).any(axis=0) | (split != 1.0) | (dividend != 0.0)
     return pd.DataFrame(columns)[said]
 

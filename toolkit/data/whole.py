@@ -8,10 +8,12 @@ from weakref import WeakValueDictionary
 import numpy as np
 import pandas as pd
 
+from toolkit.data.adjust import FIELDS
 from toolkit.data.calendar import Calendar
 from toolkit.data.chain import Held, agreed, extended, first
 from toolkit.data.intervals import DAILY, dated, length
 
+VOLUME = FIELDS.index("volume")
 _LAST: WeakValueDictionary[tuple[str, int], Whole] = WeakValueDictionary()  # hashed last, by name and first label
 
 
@@ -33,12 +35,25 @@ class Whole:
         self._traded, self._scale, self._actions = traded, scale, actions
         self._interval, self._calendar, self._delay = interval, calendar, delay
 
-    @cached_property
+    @property
     def adjusted(self) -> np.ndarray:
         """(5, n_symbols, n_bars), read-only."""
-        adjusted = self._traded * self._scale[[0, 0, 0, 0, 1]]
-        adjusted.flags.writeable = False
-        return adjusted
+        for place in range(len(FIELDS)):
+            self.field(place)
+        return read_only(self._room[0])
+
+    def field(self, place: int) -> np.ndarray:
+        """One of `adjusted`, (n_symbols, n_bars), read-only: most strategies read closes alone."""
+        room, there = self._room
+        if place not in there:
+            np.multiply(self._traded[place], self._scale[int(place == VOLUME)], out=room[place])
+            there.add(place)
+        return read_only(room[place])
+
+    @cached_property
+    def _room(self) -> tuple[np.ndarray, set[int]]:
+        """Memory of the adjusted fields, and those that are there: a field that nobody asks for takes none."""
+        return np.empty(self._traded.shape), set()
 
     @cached_property
     def known(self) -> np.ndarray:
@@ -66,6 +81,13 @@ class Whole:
         if earlier is None or len(digests) <= len(self._labels):
             digests, _LAST[key] = extended(digests, self.held), self
         return digests
+
+
+def read_only(block: np.ndarray) -> np.ndarray:
+    """A view that cannot be written."""
+    view = block.view()
+    view.flags.writeable = False
+    return view
 
 
 def nanoseconds(index: pd.DatetimeIndex) -> np.ndarray:

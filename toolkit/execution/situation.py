@@ -88,7 +88,7 @@ def quotes(bars: Bars, missing: int = 0, suspect: Mapping[str, str] | None = Non
     """Ages, jumps and volumes of each symbol; `missing`: sessions by which the bars themselves end early."""
     traded, rows = ~np.isnan(bars.traded[3, :, -VOLUME_BARS:]), np.arange(len(bars.symbols))
     ages = sessions_since(bars, missing)
-    close, tail = bars.adjusted[3, :, -VOLUME_BARS:], traded.copy()
+    close, tail = bars.field(3)[:, -VOLUME_BARS:], traded.copy()
     last = close[rows, _latest(tail)]
     tail[rows, _latest(tail)] = False
     jump = np.where(tail.any(axis=1), last / close[rows, _latest(tail)], np.nan)

@@ -123,7 +123,7 @@ def volatility(bars: Bars, window: int) -> np.ndarray:
 
 def listed(bars: Bars) -> np.ndarray:
     """How many symbols have had a price so far, at least 1, shape (n_bars,)."""
-    known = np.isfinite(bars.adjusted[3])
+    known = np.isfinite(bars.field(3))
     first = np.where(known.any(axis=1), known.argmax(axis=1), len(bars)) if len(bars) else np.zeros(0, int)
     begun = np.cumsum(np.bincount(first, minlength=len(bars) + 1)[: len(bars)])
     return np.maximum(begun, 1)

@@ -171,7 +171,7 @@ def field(bars: Bars, name: str) -> np.ndarray:
     Without a calendar a day in UTC is a session.
     """
     if name != "session_start":
-        return bars.adjusted[FIELDS.index(name)]
+        return bars.field(FIELDS.index(name))
     labels = bars.index.as_unit("ns").asi8.view("M8[ns]")
     if dated(bars.interval):
         session = np.arange(len(labels))

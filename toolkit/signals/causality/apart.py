@@ -21,8 +21,6 @@ def apart(bars: Bars, n: int) -> Bars:
         actions=part.actions.copy(),
         whole=NO_WHOLE,
     )
-    adjusted = part.adjusted.copy()
-    adjusted.flags.writeable = False
     # What was computed once for all bars: a chain of 5,000 fingerprints again at each of 5,000 bars takes half a minute.
-    vars(alone.whole).update(adjusted=adjusted, known=whole.known[:n].copy(), chain=whole.chain[: n + 1])
+    vars(alone.whole).update(known=whole.known[:n].copy(), chain=whole.chain[: n + 1])
     return alone
