@@ -146,4 +146,4 @@ def check_scores(scores: pd.DataFrame, bars: Bars, name: str = "the strategy") -
             "a score lies in [-1, 1], or is NaN for no opinion",
             symbol=bars.symbols[symbol],
         )
-    return scores if (scores.dtypes == np.float64).all() else labelled(rows, scores).copy()
+    return scores if all(kind == np.float64 for kind in scores.dtypes.array) else labelled(rows, scores).copy()

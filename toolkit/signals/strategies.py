@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from toolkit.data.bars import columns_of
 from toolkit.errors import InvalidParameter, StrategyFailed, ToolkitError
+from toolkit.kernels.rules import held_with_trend
 from toolkit.signals import indicators
-from toolkit.signals.declared import field
-from toolkit.signals.events import held
-from toolkit.signals.formula import FIELDS
+from toolkit.signals.formula import FIELDS, Formula, Indicator
 from toolkit.signals.indicators.momentum import below
-from toolkit.signals.panels import labelled, whole
+from toolkit.signals.panels import whole
 from toolkit.signals.sets import IndicatorSet, bars_of, computed
 
 if TYPE_CHECKING:
@@ -36,16 +36,18 @@ def trend_and_rsi(bars: Bars, fast: int = 5, slow: int = 20, trend: int = 50, rs
     Raises InvalidWindow for a window that is not a whole number of at least 1, and unless fast < slow.
     Source: J. J. Murphy, Technical Analysis of the Financial Markets (1999), ch. 9 (two averages) and 10 (RSI).
     """
-    for name, window in ("fast", fast), ("slow", slow), ("trend", trend), ("rsi", rsi):
-        whole(name, window)
+    given = {"fast": fast, "slow": slow, "trend": trend, "rsi": rsi}
+    windows = [whole(name, window) for name, window in given.items()]
     below("fast", fast, "slow", slow)
-    averages = (indicators.sma(window) for window in (fast, slow, trend))
-    quick, calm, base, strength = computed((*averages, indicators.rsi(rsi)), bars)
-    price = field(bars, "close")
-    entries = (quick > calm) & (price > base) & (strength < OVERBOUGHT)
-    exits = (quick < calm) | (strength > EXHAUSTED)
-    known = np.logical_or.accumulate(np.isfinite(base + calm + strength), axis=1) & np.isfinite(price)
-    return labelled(np.where(known, held(entries, exits), np.nan), bars.close)
+    (scores,) = computed((_held_with_trend(*windows),), bars)
+    return pd.DataFrame(scores.T, index=bars.index, columns=columns_of(bars.symbols), copy=False)
+
+
+@functools.lru_cache(maxsize=512)
+def _held_with_trend(fast: int, slow: int, trend: int, rsi: int) -> Indicator:
+    """The rule over the indicators that it reads: one compiled pass, in which none of them is written out."""
+    inputs = "close", *(indicators.sma(window) for window in (fast, slow, trend)), indicators.rsi(rsi)
+    return Indicator("trend_and_rsi", Formula(held_with_trend, (OVERBOUGHT, EXHAUSTED), 2, 0), inputs)
 
 
 Row = Mapping[str, Any]  # the fields and the members of a set at one bar, (n_symbols,) each
