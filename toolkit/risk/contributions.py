@@ -25,9 +25,10 @@ def contributions(history: History, weights: np.ndarray, level: float = 0.95) ->
     volatility: a fraction per year. normal_var and historical_cvar: losses of the next bar at `level`, as fractions of
     equity. NaN for fewer than 60 returns; marginals are NaN, components 0, where the portfolio does not move.
     """
+    deviation = of_deviation(history.covariance, weights)
     marginals = {
-        "volatility": of_deviation(history.covariance, weights) * np.sqrt(history.bars_per_year),
-        "normal_var": -history.mean - NORMAL.inv_cdf(1.0 - level) * of_deviation(history.covariance, weights),
+        "volatility": deviation * np.sqrt(history.bars_per_year),
+        "normal_var": -history.mean - NORMAL.inv_cdf(1.0 - level) * deviation,
         "historical_cvar": of_shortfall(history, weights, level),
     }
     columns = [c for each in marginals.values() for c in (each, np.where(weights == 0.0, 0.0, weights * each))]

@@ -31,7 +31,7 @@ class History:
     symbols: tuple[str, ...]
     labels: pd.DatetimeIndex  # of prices: one more than returns
     prices: np.ndarray  # adjusted closes, the last known one where a symbol is halted
-    gaps: np.ndarray  # open over the close before, less 1; 0 where there is no open
+    opens: np.ndarray  # adjusted; NaN where there is none
     halted: np.ndarray  # bars without a close, by symbol
     youngest: str  # the symbol that was listed last
     window: int
@@ -51,6 +51,13 @@ class History:
     def returns(self) -> np.ndarray:
         """(n_symbols, n_bars - 1)."""
         return self.prices[:, 1:] / self.prices[:, :-1] - 1.0
+
+    @cached_property
+    def gaps(self) -> np.ndarray:
+        """Open over the close before, less 1, (n_symbols, n_bars - 1); 0 where there is no open."""
+        with np.errstate(invalid="ignore"):
+            gaps = self.opens[:, 1:] / self.prices[:, :-1] - 1.0
+        return np.where(np.isfinite(gaps), gaps, 0.0)
 
     @property
     def recent(self) -> np.ndarray:
@@ -78,19 +85,17 @@ def history_of(bars: Bars, symbols: Sequence[str], window: int = 504) -> History
     """The common history of `symbols`, which the bars must hold; it may be shorter than the window, or empty."""
     window = whole("window", window, least=LEAST)
     rows = [bars.symbols.index(symbol) for symbol in symbols]
-    close, open = bars.adjusted[3, rows], bars.adjusted[0, rows]
+    close, open = bars.field(3)[rows], bars.field(0)[rows]
     known = np.isfinite(close)
     listed = np.where(known.any(axis=1), known.argmax(axis=1), len(bars)) if len(bars) else np.zeros(len(rows), int)
     start = int(listed.max(initial=0))
     traded = known[:, start].all() if start < len(bars) else False  # none needs a price from before
     carried = last_known(close[:, start:]) if traded else last_known(close)[:, start:]
-    with np.errstate(invalid="ignore"):
-        gaps = open[:, start + 1 :] / carried[:, :-1] - 1.0 if start < len(bars) else np.zeros((len(rows), 0))
     return History(
         tuple(symbols),
         bars.index[start:],
         carried,
-        np.where(np.isfinite(gaps), gaps, 0.0),
+        open[:, start:],
         (~known[:, start:]).sum(axis=1),
         symbols[int(listed.argmax())] if len(rows) else "",
         window,

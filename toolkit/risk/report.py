@@ -169,13 +169,11 @@ class RiskReport:
         """The account's curve, or else that of the weights of now, rebalanced at every bar, up to ruin."""
         if self.curve is not None:
             return self.curve
-        values = np.cumprod(np.concatenate([[1.0], 1.0 + self.returns])) if len(self.history.labels) else np.zeros(0)
-        ruined = np.flatnonzero(~(values > 0.0))
-        return pd.Series(values, index=self.history.labels, name="equity").iloc[: ruined[0] + 1 if len(ruined) else None]
+        return pd.Series(self._values, index=self.history.labels[: len(self._values)], name="equity")
 
     @cached_property
     def drawdowns(self) -> Drawdowns:
-        return drawdowns_of(self.equity_curve.to_numpy(np.float64))
+        return drawdowns_of(self._values)
 
     @cached_property
     def underwater(self) -> pd.Series:
@@ -244,12 +242,21 @@ class RiskReport:
         return f"<b>{html.escape(headline(self))}</b><table>{cells}</table>" + tables_of(self)
 
     @cached_property
+    def _values(self) -> np.ndarray:
+        """Those of the equity curve, without its labels."""
+        if self.curve is not None:
+            return self.curve.to_numpy(np.float64)
+        values = np.cumprod(np.concatenate([[1.0], 1.0 + self.returns])) if len(self.history.labels) else np.zeros(0)
+        ruined = np.flatnonzero(~(values > 0.0))
+        return values[: ruined[0] + 1] if len(ruined) else values
+
+    @cached_property
     def _benchmark_returns(self) -> np.ndarray:
         """One a return of the history; NaN where the benchmark is not known."""
         if self.benchmark is None:
             return np.full(len(self.returns), np.nan)
         if isinstance(self.benchmark, str):
-            prices = last_known(self.bars.adjusted[3, [self.bars.symbols.index(self.benchmark)]])[0]
+            prices = last_known(self.bars.field(3)[[self.bars.symbols.index(self.benchmark)]])[0]
             prices = prices[len(prices) - len(self.history.labels) :]
         else:
             prices = self.benchmark.reindex(self.history.labels).to_numpy(np.float64)

@@ -126,7 +126,7 @@ def rolled(function: Callable, returns: np.ndarray, level: float, window: int, l
     """The function of each window, made anew at `every` so many of them."""
     if len(returns) < window:
         return np.zeros(0), np.zeros(0)
-    rows = sliding_window_view(returns, window)
+    rows = returns[None, -window:] if last == 1 else sliding_window_view(returns, window)
     rows = rows[max(0, len(rows) - last) :] if last else rows
     var, cvar = function(rows[::every], level)
     return np.repeat(var, every)[: len(rows)], np.repeat(cvar, every)[: len(rows)]
