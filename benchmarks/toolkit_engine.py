@@ -70,8 +70,8 @@ class Ours:
         """The symbols that it wants to hold; a risk report of what it has and has ordered is made as well."""
         start = time.perf_counter()
         done = self.engine.run_cycle().row
-        risk_from = time.perf_counter()
         bars = self.engine.data_cache.bars(self.engine.config.symbols)
+        risk_from = time.perf_counter()  # prices are at hand, as they are where the plain engine begins to time its report
         looked(self.risk.update(bars, *self.held()))
         end = time.perf_counter()
         self.took = {"cycle": end - start, "fetch": done.data_fetch_time, "indicators": done.signal_generation_time}
