@@ -4,7 +4,6 @@ import signal
 import threading
 import time
 from contextlib import nullcontext
-from dataclasses import replace
 from itertools import product
 
 import pandas as pd
@@ -248,14 +247,6 @@ def test_an_interrupt_ends_all_of_them_at_once_and_shows_no_key(server):
     for thread in waiting_threads():
         thread.join(5)
         assert not thread.is_alive()
-
-
-def test_a_server_that_sets_cookies_finds_none_of_them_again(server, broker):
-    plain = server.answer
-    server.answer = lambda *asked: replace(reply := plain(*asked), headers={**reply.headers, "Set-Cookie": "a=b; Path=/"})
-    for _ in range(3):
-        looked(broker)
-    assert len(broker._wire._session.cookies) == 0
 
 
 def test_connections_are_kept_for_the_next_reconciliation(server, broker):

@@ -116,7 +116,7 @@ def speaking(alpaca: Answering) -> type[BaseHTTPRequestHandler]:
             if fault.way == "stall":
                 alpaca.closing.wait(30)
             if fault.way == "drip":
-                self.send(200, b"", length=len(body))
+                self.send(200, b"", {"Connection": "close"}, length=len(body))  # unsaid, it would spoil the next request, too
                 self.drip(body)
             self.close_connection = True
             self.connection.close()

@@ -77,7 +77,7 @@ class Wire:
             until = self._clock.monotonic() + self._timeout
             reply = self._session.request(method, url, stream=True, timeout=self._timeout, **options)
             with reply:
-                body = whole_body(reply, self._clock, until)
+                body = whole_body(reply.raw, self._clock, until)
         except (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
             self._pace.failed()
             raise Passing(f"Alpaca was not reached ({type(error).__name__}: {self._clean(error)})", CURE) from None
@@ -110,13 +110,13 @@ class Wire:
         return text[:200]
 
 
-def whole_body(reply: requests.Response, clock: Clock, until: float) -> bytes:
+def whole_body(reply: urllib3.BaseHTTPResponse, clock: Clock, until: float) -> bytes:
     """The bytes of a streamed reply that come before `until` on the monotonic `clock`.
 
     A server that sends one now and then does not hold us. Raises TimeoutError, or OSError past LARGEST.
     """
     parts, size = [], 0
-    while part := reply.raw.read1(65_536, decode_content=True):
+    while part := reply.read1(65_536, decode_content=True):
         parts.append(part)
         size += len(part)
         if clock.monotonic() > until:

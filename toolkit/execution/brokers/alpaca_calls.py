@@ -1,17 +1,20 @@
-"""A request in a thread of its own: what it comes to, how its connection is cut when its time is over, who puts the keys on."""
+"""A request in a thread of its own: what it comes to, how its connection is cut when its time is over, which way it takes."""
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlencode, urlsplit
 
 import requests
 import urllib3.connection
 from requests.adapters import HTTPAdapter
+from requests.utils import default_headers
 
 from toolkit.data.clock import SystemClock
 from toolkit.execution.credentials import Secret
@@ -122,7 +125,7 @@ POOLS = {"http": PlainPool, "https": TlsPool}
 
 
 class Adapter(HTTPAdapter):
-    """Requests over connections that can be cut, each made once."""
+    """Connections that can be cut."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
@@ -134,13 +137,50 @@ class Adapter(HTTPAdapter):
         return manager
 
 
-class Header(requests.auth.AuthBase):
-    """Puts the keys on a request, in the place of those that alpaca-py believes in."""
+class Way(NamedTuple):
+    """The connections to a server, and what stands before the path in a request: its address, where a proxy is asked."""
+
+    pool: urllib3.HTTPConnectionPool
+    before: str
+
+
+class Road:
+    """The way to each server, by the proxy and under the authorities that `requests` finds in the environment, once a server.
+
+    It goes there without `requests`, which would look for both again, and for cookies and redirects, at each request.
+    """
 
     def __init__(self, key: Secret, secret: Secret) -> None:
         self._key, self._secret = key, secret
+        self._ways, self._lock = dict[str, Way](), threading.Lock()
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["APCA-API-KEY-ID"] = self._key.reveal()
-        request.headers["APCA-API-SECRET-KEY"] = self._secret.reveal()
-        return request
+    def reply(self, call: Call) -> urllib3.BaseHTTPResponse:
+        """The answer, its body still to be read. A redirect is an answer like another, and no cookie is kept.
+
+        The keys take the place of those that alpaca-py believes in.
+        """
+        address, body, query = urlsplit(call.url), None, call.options.get("params")
+        headers = {**default_headers(), **call.options.get("headers", {})}
+        headers["APCA-API-KEY-ID"], headers["APCA-API-SECRET-KEY"] = self._key.reveal(), self._secret.reveal()
+        if "json" in call.options:
+            body, headers["Content-Type"] = json.dumps(call.options["json"], allow_nan=False).encode(), "application/json"
+        server = f"{address.scheme}://{address.netloc}"
+        with self._lock:  # the first requests come several at once, and share their connections
+            if server not in self._ways:
+                self._ways[server] = way_to(server)
+        pool, before = self._ways[server]
+        target = before + address.path + (f"?{urlencode(query)}" if query else "")
+        return pool.urlopen(
+            call.method, target, body, headers, retries=False, redirect=False, assert_same_host=False, timeout=call.seconds,
+            preload_content=False, decode_content=False,
+        )  # fmt: skip
+
+
+def way_to(server: str) -> Way:
+    """What `requests` makes of the environment for a request to this server."""
+    url, adapter = f"{server}/", Adapter()
+    asked = requests.Request("GET", url).prepare()
+    settings = requests.Session().merge_environment_settings(url, {}, None, None, None)
+    pool = adapter.get_connection_with_tls_context(asked, settings["verify"], settings["proxies"])
+    adapter.cert_verify(pool, url, settings["verify"], None)
+    return Way(pool, adapter.request_url(asked, settings["proxies"]).removesuffix("/"))

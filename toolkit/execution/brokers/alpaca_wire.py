@@ -15,18 +15,16 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import pandas as pd
-import requests
 
 from toolkit.data.clock import Clock
 from toolkit.data.meter import Meter
 from toolkit.data.pace import Pace
 from toolkit.data.sources.alpaca_wire import Answer, rest_wanted, whole_body
 from toolkit.errors import BrokerRefused, BrokerUnavailable, DataUnavailable
-from toolkit.execution.brokers.alpaca_calls import CURRENT, WATCH, Adapter, Call, Early, Header, Own
+from toolkit.execution.brokers.alpaca_calls import CURRENT, WATCH, Call, Early, Own, Road
 from toolkit.execution.credentials import Secret
 
 CURE = "look the order up before anything is sent again"
@@ -80,11 +78,7 @@ class Wire:
         self._keys, self._meter, self._pace, self._clock = (key, secret), meter, pace, clock
         self.skew = math.nan
         self._own = Own()
-        self._session = requests.Session()
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))  # what threads share does not change
-        self._session.auth = Header(key, secret)
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, Adapter())
+        self._road = Road(key, secret)
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
@@ -189,12 +183,12 @@ class Wire:
         """Makes the request; what goes wrong is kept in words, since the error itself would hold the keys."""
         CURRENT.call = call
         try:
-            with self._session.request(call.method, call.url, stream=True, timeout=call.seconds, **call.options) as reply:
+            with self._road.reply(call) as reply:
                 body = whole_body(reply, WATCH, WATCH.monotonic() + call.seconds)
             call.check()  # where a connection was cut among its headers, they look whole and the body empty
             self.skew = skew_of(reply.headers, self._clock.now())
             call.text, call.headers = self._blotted(body.decode(errors="replace")), dict(reply.headers)
-            call.status = reply.status_code  # last: with it the answer is whole
+            call.status = reply.status  # last: with it the answer is whole
         except Exception as error:  # whatever a library makes of a broken answer: nothing is known of the request
             call.failure = self._blotted(f"{type(error).__name__}: {error}")[:200]
         finally:

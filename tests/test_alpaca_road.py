@@ -1,0 +1,150 @@
+"""The way of a request to Alpaca: what the environment says of proxies and authorities holds, and nothing follows or stays."""
+
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
+
+import certifi
+import pytest
+import requests
+
+from toolkit.errors import BrokerUnavailable
+from toolkit.execution.brokers.alpaca import AlpacaBroker
+from toolkit.execution.brokers.alpaca_calls import way_to
+
+PAPER = "https://paper-api.alpaca.markets"
+NAMES = "http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle"
+
+
+class Heads(ThreadingHTTPServer):
+    """Answers a clock with `headers`, and keeps the head of each request."""
+
+    def __init__(self, status=200, headers=None):
+        self.heads, self.status, self.headers = [], status, headers or {}
+        super().__init__(("127.0.0.1", 0), Answering)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Answering(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.server.heads.append((self.requestline, dict(self.headers)))
+        self.send_response(self.server.status)
+        for name, value in {"Content-Length": "2", **self.server.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(b"[]")
+
+    def do_CONNECT(self):
+        self.server.heads.append((self.requestline, dict(self.headers)))
+        self.send_error(502)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@contextmanager
+def serving(*arguments):
+    with Heads(*arguments) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch):
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def asking(url):
+    return AlpacaBroker("PKKEY", "hush-hush", url=url, deadline=5.0)
+
+
+def test_a_request_carries_the_keys_and_no_others():
+    with serving() as server:
+        asking(server.url).positions()
+    [(line, head)] = server.heads
+    assert line == "GET /v2/positions HTTP/1.1"
+    assert (head["APCA-API-KEY-ID"], head["APCA-API-SECRET-KEY"]) == ("PKKEY", "hush-hush")
+    assert head["User-Agent"].startswith("APCA") and "gzip" in head["Accept-Encoding"] and "Authorization" not in head
+
+
+def test_a_cookie_that_a_server_sets_is_not_sent_back():
+    with serving(200, {"Set-Cookie": "a=b; Path=/"}) as server:
+        broker = asking(server.url)
+        for _ in range(3):
+            broker.positions()
+    assert len(server.heads) == 3 and not any("Cookie" in head for _, head in server.heads)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_nobody_is_followed_to_another_server(status):
+    refused = pytest.raises(BrokerUnavailable, match=f"answered {status}")
+    with serving() as other, serving(status, {"Location": f"{other.url}/v2/positions"}) as server, refused:
+        asking(server.url).positions()
+    assert len(server.heads) == 1 and other.heads == []
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+def test_the_proxy_of_the_environment_is_asked(monkeypatch, name):
+    with serving() as proxy:
+        monkeypatch.setenv(name, proxy.url.replace("//", "//me:pass@"))
+        asking("http://127.0.0.1:9").positions()
+    [(line, head)] = proxy.heads
+    assert line == "GET http://127.0.0.1:9/v2/positions HTTP/1.1" and head["Proxy-Authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize("spared", ["127.0.0.1", "127.0.0.0/8", "*"])
+def test_a_server_that_no_proxy_is_asked_for_is_asked_itself(monkeypatch, spared):
+    with serving() as proxy, serving() as server:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", spared)
+        asking(server.url).positions()
+    assert proxy.heads == [] and len(server.heads) == 1
+
+
+def test_a_proxy_on_the_way_to_alpaca_sees_no_key(monkeypatch):
+    with serving() as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        with pytest.raises(BrokerUnavailable, match="did not answer"):
+            asking(None).positions()
+    [(line, head)] = proxy.heads
+    assert line.startswith("CONNECT paper-api.alpaca.markets:443 ")
+    assert not any("PKKEY" in value or "hush" in value or name.startswith("APCA") for name, value in head.items())
+
+
+@pytest.mark.parametrize("name, proxied", [*product(["", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"], [False, True])])
+def test_certificates_are_checked_against_the_authorities_of_the_environment(monkeypatch, tmp_path, name, proxied):
+    authorities = tmp_path / "authorities.pem"
+    authorities.write_bytes(b"")
+    if name:
+        monkeypatch.setenv(name, str(authorities))
+    if proxied:
+        monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    pool, before = way_to(PAPER)
+    assert (pool.cert_reqs, pool.ca_certs) == ("CERT_REQUIRED", str(authorities) if name else certifi.where())
+    assert before == "" and (pool.proxy is not None) == proxied
+
+
+def test_authorities_that_are_not_there_let_nobody_through(monkeypatch, tmp_path):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    with pytest.raises(BrokerUnavailable, match="certificate bundle"):
+        asking(None).positions()
+
+
+def test_the_environment_is_read_once_a_server(monkeypatch):
+    read, real = [], requests.Session.merge_environment_settings
+    monkeypatch.setattr(requests.Session, "merge_environment_settings", lambda *given: read.append(given[1]) or real(*given))
+    with serving() as server:
+        broker = asking(server.url)
+        for _ in range(3):
+            broker.positions()
+    assert read == [f"{server.url}/"]
