@@ -59,9 +59,9 @@ def encoded(columns: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> bytes
     return MAGIC + hashlib.blake2b(body, digest_size=16).digest() + body
 
 
-def write(path: Path, content: bytes, *, sync: bool = True) -> None:
+def write(path: Path | str, content: bytes, *, sync: bool = True) -> None:
     """Put `content` at `path` whole or not at all; on the disk before this returns, unless it can be made again."""
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = f"{path}.tmp"
     try:
         with open(temporary, "xb") as file:
             file.write(content)
@@ -71,7 +71,7 @@ def write(path: Path, content: bytes, *, sync: bool = True) -> None:
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            os.unlink(temporary)
         raise
 
 

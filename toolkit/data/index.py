@@ -216,8 +216,8 @@ class Index:
             mark.touch()
             for key, content in files.items():
                 written[key] = Written(folder.value_name(key), len(content))
-                path = self.place / written[key].name
-                path.parent.mkdir(mode=0o700, exist_ok=True)
+                path = f"{self.place}/{written[key].name}"  # a Path would intern a name that never comes again
+                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
                 barfile.write(path, content)
             self._tried("written", lambda: self._listed({**written, **texts}))
             mark.unlink(missing_ok=True)  # where a commit raises, nobody knows whether it is done: `mend` finds out
@@ -232,8 +232,12 @@ class Index:
     def _discard(self, trash: bool = False) -> None:
         names = [] if self.readonly else self._cache.disk.discarded
         while names:
-            path = self.place / names.pop()
-            folder.move(path, self.directory / "trash") if trash else path.unlink(missing_ok=True)
+            path = f"{self.place}/{names.pop()}"
+            if trash:
+                folder.move(Path(path), self.directory / "trash")
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
 
     def add(self, counts: Mapping[str, int]) -> None:
         """Add to the counts kept under these keys."""

@@ -21,6 +21,7 @@ def connect(path: Path, read_only: bool) -> sqlite3.Connection:
         if not read_only:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA cache_size = -512")  # KiB; a loop reads what is new
         db.execute("SELECT count(*) FROM sqlite_master")
     except sqlite3.Error as error:
         if db is not None:
