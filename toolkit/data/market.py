@@ -226,14 +226,15 @@ class MarketData:
         return bars if first is None else cut(bars, first, None, bars.known_at[-1])
 
     def _panel(self, served: dict[str, Served], interval: str, versions: tuple[str, ...]) -> Bars:
-        kept = len(served) >= FROM_SYMBOLS and not any(each.series for each in served.values())
+        if len(served) < FROM_SYMBOLS or any(each.series for each in served.values()):
+            return aligned(self._loaded(served, interval), self.source.delay, self.anchor)
         names = [self._store.name(symbol, interval) for symbol in served]
         path = panel_path(self.cache.directory / "panels", [*names, *versions, str(self.anchor), str(self.source.delay)])
-        bars = open_panel(path) if kept else None
+        bars = open_panel(path)
         if bars is None:
             bars = aligned(self._loaded(served, interval), self.source.delay, self.anchor)
             # What was fetched in this very call is seldom asked for by a process that does not have it in memory.
-            if kept and not self.cache.readonly and not any(each.renewed for each in served.values()):
+            if not self.cache.readonly and not any(each.renewed for each in served.values()):
                 store_panel(path, bars, self.source.name)
         return bars
 
