@@ -160,7 +160,8 @@ class BarCache:
             return
         with ExitStack() as flight:
             try:
-                got = flight.enter_context(held(locks / blake2b(name.encode(), digest_size=12).hexdigest(), patience=patience))
+                own = blake2b(name.encode(), digest_size=12).hexdigest()
+                got = flight.enter_context(held(f"{locks}/{own}", patience=patience))
             except OSError as error:  # too many open files: better asked twice than not at all
                 log.warning("no lock for %s (%s)", name, error)
                 got = False

@@ -29,7 +29,7 @@ def take_lock(path: Path) -> int:
 
 
 @contextmanager
-def held(path: Path, *, shared: bool = False, patience: float = 0.0) -> Iterator[bool]:
+def held(path: Path | str, *, shared: bool = False, patience: float = 0.0) -> Iterator[bool]:
     """Holds `path` inside the block, exclusively or `shared`; False if others held it for `patience` seconds.
 
     Threads of one process exclude each other as processes do.
