@@ -209,18 +209,20 @@ class Index:
             raise PermissionError("it was opened read-only")
         self._writing.parent.mkdir(mode=0o700, exist_ok=True)
         written: dict[str, Written] = {}
-        mark = self._writing.with_name(f"busy-{os.getpid()}-{threading.get_ident()}")
+        # Texts: a Path would intern names that never come again.
+        mark = f"{self._writing.parent}/busy-{os.getpid()}-{threading.get_ident()}"
         with held(self._writing, shared=True, patience=BUSY) as allowed:
             if not allowed:
                 raise BlockingIOError("another process is mending it")
-            mark.touch()
+            open(mark, "ab").close()
             for key, content in files.items():
                 written[key] = Written(folder.value_name(key), len(content))
-                path = f"{self.place}/{written[key].name}"  # a Path would intern a name that never comes again
+                path = f"{self.place}/{written[key].name}"
                 os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
                 barfile.write(path, content)
             self._tried("written", lambda: self._listed({**written, **texts}))
-            mark.unlink(missing_ok=True)  # where a commit raises, nobody knows whether it is done: `mend` finds out
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(mark)  # where a commit raises, nobody knows whether it is done: `mend` finds out
 
     def _listed(self, values: Mapping[str, str | Written]) -> None:
         self._cache.disk.discarded.clear()  # left by a transaction that was rolled back
