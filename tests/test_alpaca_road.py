@@ -11,7 +11,7 @@ import requests
 
 from toolkit.errors import BrokerUnavailable
 from toolkit.execution.brokers.alpaca import AlpacaBroker
-from toolkit.execution.brokers.alpaca_calls import way_to
+from toolkit.execution.brokers.alpaca_calls import pool_to
 
 PAPER = "https://paper-api.alpaca.markets"
 NAMES = "http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle"
@@ -94,31 +94,37 @@ def test_nobody_is_followed_to_another_server(status):
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
-def test_the_proxy_of_the_environment_is_asked(monkeypatch, name):
-    with serving() as proxy:
-        monkeypatch.setenv(name, proxy.url.replace("//", "//me:pass@"))
-        asking("http://127.0.0.1:9").positions()
-    [(line, head)] = proxy.heads
-    assert line == "GET http://127.0.0.1:9/v2/positions HTTP/1.1" and head["Proxy-Authorization"].startswith("Basic ")
-
-
-@pytest.mark.parametrize("spared", ["127.0.0.1", "127.0.0.0/8", "*"])
-def test_a_server_that_no_proxy_is_asked_for_is_asked_itself(monkeypatch, spared):
+def test_what_is_not_encrypted_goes_by_no_proxy(monkeypatch, name):
     with serving() as proxy, serving() as server:
-        monkeypatch.setenv("http_proxy", proxy.url)
-        monkeypatch.setenv("no_proxy", spared)
+        monkeypatch.setenv(name, proxy.url)
         asking(server.url).positions()
     assert proxy.heads == [] and len(server.heads) == 1
 
 
-def test_a_proxy_on_the_way_to_alpaca_sees_no_key(monkeypatch):
+@pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY", "all_proxy"])
+def test_a_proxy_on_the_way_to_alpaca_sees_no_key(monkeypatch, name):
     with serving() as proxy:
-        monkeypatch.setenv("https_proxy", proxy.url)
+        monkeypatch.setenv(name, proxy.url.replace("//", "//me:pass@"))
         with pytest.raises(BrokerUnavailable, match="did not answer"):
             asking(None).positions()
     [(line, head)] = proxy.heads
-    assert line.startswith("CONNECT paper-api.alpaca.markets:443 ")
+    assert line.startswith("CONNECT paper-api.alpaca.markets:443 ") and head["Proxy-Authorization"].startswith("Basic ")
     assert not any("PKKEY" in value or "hush" in value or name.startswith("APCA") for name, value in head.items())
+
+
+@pytest.mark.parametrize("spared", ["alpaca.markets", "*"])
+def test_a_server_that_no_proxy_is_asked_for_is_asked_itself(monkeypatch, spared):
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    assert pool_to(PAPER).proxy is not None
+    monkeypatch.setenv("no_proxy", spared)
+    assert pool_to(PAPER).proxy is None
+
+
+def test_the_password_of_a_proxy_is_in_no_error(monkeypatch):
+    monkeypatch.setenv("https_proxy", "http://me:s3cret@127.0.0.1:99999")
+    with pytest.raises(BrokerUnavailable, match="99999") as raised:
+        asking(None).positions()
+    assert "s3cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize("name, proxied", [*product(["", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"], [False, True])])
@@ -129,9 +135,9 @@ def test_certificates_are_checked_against_the_authorities_of_the_environment(mon
         monkeypatch.setenv(name, str(authorities))
     if proxied:
         monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    pool, before = way_to(PAPER)
+    pool = pool_to(PAPER)
     assert (pool.cert_reqs, pool.ca_certs) == ("CERT_REQUIRED", str(authorities) if name else certifi.where())
-    assert before == "" and (pool.proxy is not None) == proxied
+    assert (pool.proxy is not None) == proxied
 
 
 def test_authorities_that_are_not_there_let_nobody_through(monkeypatch, tmp_path):

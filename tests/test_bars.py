@@ -145,9 +145,19 @@ def test_before_the_first_bar_there_is_nothing(bundled):
 
 def test_views_share_memory_with_the_whole(bundled):
     seen = bundled.until("2006-01-03")
-    assert np.shares_memory(seen.close.to_numpy(), bundled.adjusted)
+    assert np.shares_memory(seen.close.to_numpy(), bundled.field(3))
     assert np.shares_memory(seen.traded, bundled.traded)
     assert seen.until("2005-01-03").whole is bundled.whole
+
+
+def test_nobody_can_make_adjusted_prices_writable_and_a_field_is_that_of_all(bundled):
+    bars = bundled.until("2005-01-03").select(["AAPL", "IBM"])
+    for place in (*range(5), -1):
+        field = bars.field(place)
+        assert np.array_equal(field, bars.traded[place] * bars.scale[int(place in (4, -1))], equal_nan=True)
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            field.flags.writeable = True
+    assert np.array_equal(bars.adjusted, [bars.field(place) for place in range(5)], equal_nan=True)
 
 
 def test_nothing_can_be_written(bundled):

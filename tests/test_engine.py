@@ -350,6 +350,29 @@ def test_paper_refuses_a_strategy_without_a_certificate_and_trades_it_once_certi
     assert report.orders > 0 and "UNCERTIFIED" not in str(report) + str(engine.summary())
 
 
+def test_a_strategy_that_takes_over_an_account_is_named_once_with_the_one_before(values, caplog):
+    values |= {"mode": "paper"}
+    clock = ReplayClock([close_of("2012-03-01"), close_of("2012-03-02"), close_of("2012-03-05")])
+    first = TradingEngine(checked_config(values), clock=clock)
+    assert "takes over" not in str(first.run_cycle())
+    first.close()
+    clock.sleep(60.0)
+    tuned = {"strategy": {"name": "trend_and_rsi", "parameters": {"fast": 4}}}
+    same = TradingEngine(checked_config(values | tuned), clock=clock)
+    assert "takes over" not in str(same.run_cycle())
+    same.close()
+    clock.sleep(60.0)
+
+    def other(bars):
+        return bars.close * 0.0
+
+    second = TradingEngine(checked_config(values), strategy=other, clock=clock)
+    said = "other takes over: trend_and_rsi(fast=4) traded this account until 2012-03-02"
+    assert said in str(second.preview()) and said in str(second.run_cycle()) and "account of its own" in caplog.text
+    assert "takes over" not in str(second.run_cycle())
+    second.close()
+
+
 def test_paper_that_is_allowed_to_trade_uncertified_says_so_in_every_report(values):
     engine = TradingEngine(checked_config(values | {"mode": "paper"}), clock=ReplayClock([close_of("2012-03-01")]))
     for said in str(engine.preview()), str(engine.run_cycle()), str(engine.summary()), engine.summary()._repr_html_():

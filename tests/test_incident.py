@@ -81,6 +81,15 @@ def test_another_strategy_is_a_difference_of_scores_and_not_of_orders(engine):
     assert set(again.differences["again"][again.differences["stage"] == "scores"]) == {-0.25}
 
 
+def test_who_decided_is_said_where_another_strategy_is_asked(engine):
+    def other(bars):
+        return bars.close * 0.0
+
+    number = deciding(engine.ledger)[0]
+    assert "decided by trend_and_rsi(), and other" in str(replay(number, engine.ledger, engine.config, strategy=other))
+    assert "decided by" not in str(replay(number, engine.ledger, engine.config))
+
+
 def test_another_sizing_is_a_difference_of_weights_alone(engine):
     number = deciding(engine.ledger)[0]
     again = replay(number, engine.ledger, engine.config, sizing=lambda scores, bars: 0.01 * scores)

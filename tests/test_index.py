@@ -29,6 +29,18 @@ class Bomb:
         return open, (str(self.path), "w")
 
 
+def test_files_of_a_series_whose_listed_file_is_gone_stay_and_the_newest_is_taken_up(tmp_path):
+    cache = BarCache(tmp_path / "bars")
+    put(cache)
+    file = value_file(cache)
+    for name in ("aaaaaaaaaaaa", "bbbbbbbbbbbb"):
+        shutil.copy(file, file.with_name(f"{file.name.partition('-')[0]}-{name}.val"))
+    file.unlink()
+    cache._index.mend()
+    assert len(list(value_files(tmp_path / "bars" / "index"))) == 2
+    assert len(cache.files(NAME)) == 1
+
+
 # --- no pickle
 
 

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import threading
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -191,6 +192,43 @@ def test_a_row_that_finds_no_room_is_read_all_the_same_and_is_written_with_the_n
     assert before < 201 and kept.write(ROW) == 201
     again = Telemetry(tmp_path / "t.sqlite")
     assert len(again) == 202 and again.frame().equals(kept.frame()) and again.slowest().equals(kept.slowest())
+
+
+def test_a_row_that_no_database_can_hold_is_left_out_alone_and_numbers_of_numpy_are_numbers(tmp_path, caplog):
+    kept = Telemetry(tmp_path / "t.sqlite")
+    kept.write(replace(ROW, orders=2**63))
+    kept.write(replace(ROW, status="\udcff"))
+    kept.write(replace(ROW, orders=np.int64(3), equity=np.float32(2.0)), {"IBM": np.float32(0.5)})
+    assert caplog.text.count("left out") == 2 and len(kept) == 1
+    again = Telemetry(tmp_path / "t.sqlite")
+    assert again.frame()[["orders", "equity"]].to_numpy().tolist() == [[3, 2.0]] and again.slowest()["longest"].tolist() == [
+        0.5
+    ]
+
+
+def test_a_row_that_waits_is_written_at_the_end_and_reading_after_it_makes_no_file(tmp_path, caplog):
+    kept = Telemetry(tmp_path / "t.sqlite")
+    kept._unwritten.append((tuple(vars(ROW).values()), []))  # Ctrl-C came between
+    kept.close()
+    assert len(Telemetry(tmp_path / "t.sqlite")) == 1 and len(kept.frame()) == 1
+    (tmp_path / "t.sqlite").unlink()
+    assert kept.frame().empty and "cannot be read" in caplog.text and not (tmp_path / "t.sqlite").exists()
+
+
+def test_who_looks_on_from_another_thread_sees_each_row_once(tmp_path):
+    kept, over, seen = Telemetry(tmp_path / "t.sqlite"), threading.Event(), []
+
+    def look():
+        while not over.is_set():
+            seen.append(kept.frame()["orders"].tolist())
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    for n in range(200):
+        kept.write(replace(ROW, orders=n))
+    over.set()
+    watcher.join()
+    assert all(orders == list(range(len(orders))) for orders in seen) and kept.frame()["orders"].tolist() == list(range(200))
 
 
 def test_what_was_kept_is_read_after_the_end_and_a_file_that_is_lost_by_then_is_said(tmp_path, caplog):

@@ -117,7 +117,8 @@ class TradingEngine:
     # ------------------------------------------------------------------------------------------------------ one cycle
     def run_cycle(self) -> CycleReport:
         """Fetches, scores, sizes, trades; the same cycle a second time sends nothing."""
-        notes = self.standing()  # first of all: nothing is fetched for a strategy that may not trade
+        # First of all: nothing is fetched for a strategy that may not trade.
+        notes = self.standing() + self.watch.took_over(self.signal_generator.name)
         before, lap = self._counts(), self.clock.monotonic
         self.source.meter.allow(self.config.max_api_calls_per_cycle)
         start = lap()
@@ -168,7 +169,7 @@ class TradingEngine:
             return ()
         found = "has no certificate" if self._certificate is None else f"failed: {self._certificate.leaks[0]}"
         if refuse and not self.config.allow_uncertified:
-            cure = "run `toolkit certify CONFIG` or certify(strategy, bars), or set allow_uncertified: true"
+            cure = "run `toolkit certify CONFIG`, or certify(strategy, bars) here, or set allow_uncertified: true"
             raise Uncertified(f"{self.signal_generator.name} {found} (in {self.config.state})", cure)
         return (f"UNCERTIFIED: {self.signal_generator.name} {found}",)
 

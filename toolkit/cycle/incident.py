@@ -36,6 +36,7 @@ from toolkit.execution.schema import nan
 from toolkit.execution.situation import remembered
 from toolkit.risk.sizing import Sizing, sized
 from toolkit.signals.generator import Scoring, SignalGenerator
+from toolkit.signals.strategies import strategy_name
 
 FOREVER = 3e9  # seconds: what is stored is looked at, the source is not asked whether there is more
 BARS, SIGNALS, DECISIONS = ("bars",), ("scores", "weights"), ("orders", "verdicts")
@@ -73,6 +74,9 @@ def replay(cycle: str | int, ledger: Ledger, config: Config, *, strategy: Scorin
     found += _decisions(config, symbols, kept, key, written, interval)
     compared = BARS + DECISIONS if known is None else BARS + SIGNALS + DECISIONS
     note = OTHER if kept.get("config", "") not in {"", config_hash(config.model_dump(mode="json"))} else ""
+    decided, asked = key.rsplit("|", 2)[0], strategy_name(strategy if strategy is not None else strategy_of(config))
+    if known is not None and decided != asked:
+        note = f"it was decided by {decided}, and {asked} was asked to repeat it: pass the former as `strategy`"
     return Replayed(key, session, compared, tuple(found), sum(name.endswith(" id") for name in written[0]), note)
 
 

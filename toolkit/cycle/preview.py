@@ -86,7 +86,8 @@ def previewed(engine: TradingEngine) -> Preview:
     if account.session != now.session:  # as it will be settled
         (close,) = engine.ledger.rows("SELECT close_equity FROM account")[0]
         past = past._replace(before=close or now.worth, highest=max(past.highest, account.worth))
-    wish, notes = Plan(), engine.standing(refuse=False)
+    wish, name = Plan(), engine.signal_generator.name
+    notes = engine.standing(refuse=False) + engine.watch.took_over(name)
     if status == "planned":
         key = planned[-1]
         wish = Plan(tuple(engine.ledger.orders_in(*UNSENT, *UNSURE, cycle=key)))

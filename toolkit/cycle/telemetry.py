@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, fields
+from contextlib import closing
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,7 +56,7 @@ class CycleRow:
 
 CACHES = "bars", "indicators", "account"
 COLUMNS = tuple(f.name for f in fields(CycleRow))
-KINDS = {f.name: type(f.default) for f in fields(CycleRow)}
+KINDS: dict[str, Any] = {f.name: type(f.default) for f in fields(CycleRow)}
 TYPES = ", ".join(f"{name} {'TEXT' if kind is str else 'REAL'}" for name, kind in KINDS.items())
 SCHEMA = f"""
     CREATE TABLE IF NOT EXISTS cycles({TYPES});
@@ -72,11 +74,12 @@ class Telemetry:
     def __init__(self, path: Path | None = None, budget: int | None = None) -> None:
         self.path, self.budget = path, budget
         self._db: sqlite3.Connection | None
+        self._lock = threading.RLock()  # who looks on may be another thread than the loop
         self._waited: Mapping[str, float] = {}  # seconds by symbol, for the next row
         self._unwritten: list[tuple[tuple, list[tuple[int, str, float]]]] = []
         try:
             self._db = opened(path)
-            [(self._written,)] = self._db.execute("SELECT count(status) FROM cycles")
+            [(self._written,)] = self._db.execute("SELECT count(status) FROM cycles")  # reads all pages, a damaged one too
         except sqlite3.Error as error:
             log.warning("telemetry cannot be kept in %s (%s): it stays in memory", path, error)
             self.path, self._db, self._written = None, opened(None), 0
@@ -89,28 +92,36 @@ class Telemetry:
 
     def write(self, row: CycleRow, waits: Mapping[str, float] | None = None) -> int:
         """Keeps a row and returns its number, from 0; `waits`: seconds by symbol, if not those of the last `fetched`."""
-        cycle, waited = len(self), self._waited if waits is None else waits
-        self._waited = {}
-        self._unwritten.append((astuple(row), [(cycle, symbol, seconds) for symbol, seconds in waited.items()]))
-        try:
+        with self._lock:
+            cycle, waited = len(self), self._waited if waits is None else waits
+            self._waited = {}
+            kept = tuple(kind(getattr(row, name)) for name, kind in KINDS.items())  # SQLite knows no scalars of numpy
+            self._unwritten.append((kept, [(cycle, symbol, float(seconds)) for symbol, seconds in waited.items()]))
             self._store()
-        except sqlite3.Error as error:
-            log.warning("rows of telemetry wait to be written, %d now: %s", len(self._unwritten), error)
         work.report(*(measured(row) if row.total_cycle_time > 0.0 else ({}, {})))
         return cycle
 
     def _store(self) -> None:
-        with deferred_interrupts(), self._open() as db:
-            for row, waits in self._unwritten:
-                db.execute(f"INSERT INTO cycles({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(row))})", row)
-                db.executemany("INSERT INTO waits VALUES (?, ?, ?)", waits)
-            db.commit()
-            self._written += len(self._unwritten)
-            self._unwritten.clear()
+        insert = f"INSERT INTO cycles({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+        stored = 0
+        try:
+            with deferred_interrupts(), self._open() as db:
+                for row, waits in self._unwritten:
+                    try:
+                        db.execute(insert, row)
+                        db.executemany("INSERT INTO waits VALUES (?, ?, ?)", waits)
+                        stored += 1
+                    except (ValueError, OverflowError) as error:
+                        log.warning("a row of telemetry is left out, SQLite cannot hold it: %s", error)
+                db.commit()
+                self._written += stored
+                self._unwritten.clear()
+        except sqlite3.Error as error:
+            log.warning("rows of telemetry wait to be written, %d now: %s", len(self._unwritten), error)
 
     def frame(self) -> pd.DataFrame:
         """All rows, indexed by cycle from 0: the fields of CycleRow and cache_hit_rate as a fraction."""
-        rows = self._read(f"SELECT {', '.join(COLUMNS)} FROM cycles ORDER BY rowid") + [row for row, _ in self._unwritten]
+        rows = self._read(f"SELECT {', '.join(COLUMNS)} FROM cycles ORDER BY rowid", lambda row, waits: [row])
         table = pd.DataFrame(rows, columns=COLUMNS).astype(KINDS)
         table["session"] = pd.to_datetime(table["session"])
         hits, misses = (sum(table[f"{cache}_{what}"] for cache in CACHES) for what in ("hits", "misses"))
@@ -128,7 +139,7 @@ class Telemetry:
         Columns fetches, median, longest. Symbols of one request waited equally long; a failure is a wait as well. Empty
         where no source was asked.
         """
-        waits = self._read("SELECT cycle, symbol, seconds FROM waits") + [wait for _, late in self._unwritten for wait in late]
+        waits = self._read("SELECT cycle, symbol, seconds FROM waits", lambda row, waits: waits)
         seconds = pd.DataFrame(waits, columns=["cycle", "symbol", "seconds"]).groupby("symbol")["seconds"]
         table = seconds.agg(fetches="count", median="median", longest="max")
         return table.sort_values(["longest", "median"], ascending=False, kind="stable").head(n)
@@ -153,12 +164,19 @@ class Telemetry:
     def __len__(self) -> int:
         return self._written + len(self._unwritten)
 
-    def _read(self, query: str) -> list[tuple]:
-        try:
-            return self._open().execute(query).fetchall()
-        except sqlite3.Error as error:
-            log.warning("telemetry cannot be read: %s", error)
-            return []
+    def _read(self, query: str, late: Callable[[tuple, list[tuple]], list[tuple]]) -> list[tuple]:
+        """What was written, and what `late` makes of the rows that wait."""
+        with self._lock:
+            rows = []
+            try:
+                if self._db is not None:
+                    rows = self._db.execute(query).fetchall()
+                elif self.path is not None and self._written:
+                    with closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+                        rows = db.execute(query).fetchall()
+            except sqlite3.Error as error:
+                log.warning("telemetry cannot be read: %s", error)
+            return rows + [each for row, waits in self._unwritten for each in late(row, waits)]
 
     def _open(self) -> sqlite3.Connection:
         if self._db is None:
@@ -166,10 +184,13 @@ class Telemetry:
         return self._db
 
     def close(self) -> None:
-        """Gives the file back; whoever reads on opens it again."""
-        if self._db is not None and self.path is not None:
-            self._db.close()
-            self._db = None
+        """Writes what waits, and gives the file back; it is opened again for whoever reads on."""
+        with self._lock:
+            if self._db is not None and self.path is not None:
+                if self._unwritten:
+                    self._store()
+                self._db.close()
+                self._db = None
 
 
 def opened(path: Path | None) -> sqlite3.Connection:

@@ -57,6 +57,16 @@ class Watch:
         held = {s: p.qty / UNIT for s, p in account.positions.items() if p.qty and s in bars.symbols}
         return self.risk.update(bars, held, account.equity) if held and account.equity > 0.0 else None
 
+    def took_over(self, strategy: str) -> tuple[str, ...]:
+        """What a report has to say where another strategy traded the account until now; parameters do not tell two apart."""
+        last = self.ledger.rows("SELECT key FROM cycles ORDER BY rowid DESC LIMIT 1")
+        before, session = last[0][0].rsplit("|", 2)[:2] if last else (strategy, "")
+        if before.partition("(")[0] == strategy.partition("(")[0]:
+            return ()
+        said = f"{strategy} takes over: {before} traded this account until {session}; what that one ordered is taken back"
+        log.warning("%s; give each strategy an account of its own (`account:`)", said)
+        return (said,)
+
     def look(self, seen: Quotes, session: pd.Timestamp, key: str, symbols: Sequence[str]) -> Situation:
         """What the gate looks at: the account, the switches, the conditions of live trading, the broker's side."""
         found = situated(self.ledger, self.desk, seen, session, key, symbols)

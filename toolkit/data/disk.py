@@ -12,12 +12,11 @@ import diskcache
 from diskcache.core import MODE_BINARY, MODE_RAW, UNKNOWN
 
 from toolkit.data import folder
-from toolkit.data.barfile import ColumnFile
 from toolkit.errors import CacheUnusable, UnsafeValue
 
 LONGEST_TEXT = 16_384
-GONE = ColumnFile({}, {})
-"""Stands for a value whose row was found and whose file was not."""
+GONE = object()
+"""Stands for a value whose row was found and whose file was not; of no type that anybody looks for."""
 
 
 class Written(NamedTuple):
@@ -51,7 +50,7 @@ class BarDisk(diskcache.Disk):
             return 0, MODE_RAW, None, value
         raise UnsafeValue(f"value of {key!r} is a {type(value).__name__}", "store a short text or a column file")
 
-    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> str | int | ColumnFile:
+    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
         if mode == MODE_RAW and type(value) in (str, int):
             return value
         if mode != MODE_BINARY or not filename:

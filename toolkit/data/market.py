@@ -244,7 +244,7 @@ class MarketData:
         for symbol, each in served.items():
             try:
                 series = each.series or self._store.series(symbol, interval, each.parts, each.version)
-                several.append(series if len(served) <= MANY else in_memory(series))
+                several.append(series if each.series or len(served) <= MANY else in_memory(series))
             except Damaged as error:
                 damaged = error
         if damaged is not None:

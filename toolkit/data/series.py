@@ -66,7 +66,7 @@ def recorded(
         issues.append(Issue("GAP", history.symbol, f"{lacking} sessions without a bar"))
     kept = inside.copy()
     kept[inside] = known
-    traded = np.ascontiguousarray(history.traded if kept.all() else history.traded[:, kept])
+    traded = np.ascontiguousarray(history.traded[:, kept])  # a copy: the source may use its own again
     stored = replace(history, labels=labels[known], traded=traded, issues=tuple(issues))
     content = zlib.crc32(traded.tobytes(), zlib.crc32(stored.events.tobytes()))
     version = f"{revision}.{now.as_unit('ns').value}.{len(stored.labels)}.{content}"

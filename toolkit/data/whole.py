@@ -35,25 +35,24 @@ class Whole:
         self._traded, self._scale, self._actions = traded, scale, actions
         self._interval, self._calendar, self._delay = interval, calendar, delay
 
-    @property
+    @cached_property
     def adjusted(self) -> np.ndarray:
         """(5, n_symbols, n_bars), read-only."""
-        for place in range(len(FIELDS)):
-            self.field(place)
-        return read_only(self._room[0])
+        return fixed(self._traded * self._scale[[0, 0, 0, 0, 1]])
 
     def field(self, place: int) -> np.ndarray:
         """One of `adjusted`, (n_symbols, n_bars), read-only: most strategies read closes alone."""
-        room, there = self._room
-        if place not in there:
-            np.multiply(self._traded[place], self._scale[int(place == VOLUME)], out=room[place])
-            there.add(place)
-        return read_only(room[place])
+        if "adjusted" in vars(self):
+            return self.adjusted[place]
+        place = range(len(FIELDS))[place]
+        if place not in self._fields:  # whoever comes second computes the same
+            self._fields[place] = fixed(self._traded[place] * self._scale[int(place == VOLUME)])
+        return self._fields[place]
 
     @cached_property
-    def _room(self) -> tuple[np.ndarray, set[int]]:
-        """Memory of the adjusted fields, and those that are there: a field that nobody asks for takes none."""
-        return np.empty(self._traded.shape), set()
+    def _fields(self) -> dict[int, np.ndarray]:
+        """Those of the adjusted fields that were asked for."""
+        return {}
 
     @cached_property
     def known(self) -> np.ndarray:
@@ -83,11 +82,10 @@ class Whole:
         return digests
 
 
-def read_only(block: np.ndarray) -> np.ndarray:
-    """A view that cannot be written."""
-    view = block.view()
-    view.flags.writeable = False
-    return view
+def fixed(block: np.ndarray) -> np.ndarray:
+    """The block, which nobody writes any more."""
+    block.flags.writeable = False
+    return block
 
 
 def nanoseconds(index: pd.DatetimeIndex) -> np.ndarray:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import requests
@@ -106,7 +106,7 @@ class Cuttable:
 
 
 class PlainConnection(Cuttable, urllib3.connection.HTTPConnection):
-    """To the loopback interface."""
+    """To this machine."""
 
 
 class TlsConnection(Cuttable, urllib3.connection.HTTPSConnection):
@@ -137,13 +137,6 @@ class Adapter(HTTPAdapter):
         return manager
 
 
-class Way(NamedTuple):
-    """The connections to a server, and what stands before the path in a request: its address, where a proxy is asked."""
-
-    pool: urllib3.HTTPConnectionPool
-    before: str
-
-
 class Road:
     """The way to each server, by the proxy and under the authorities that `requests` finds in the environment, once a server.
 
@@ -152,7 +145,7 @@ class Road:
 
     def __init__(self, key: Secret, secret: Secret) -> None:
         self._key, self._secret = key, secret
-        self._ways, self._lock = dict[str, Way](), threading.Lock()
+        self._pools, self._lock = dict[str, urllib3.HTTPConnectionPool](), threading.Lock()
 
     def reply(self, call: Call) -> urllib3.BaseHTTPResponse:
         """The answer, its body still to be read. A redirect is an answer like another, and no cookie is kept.
@@ -161,26 +154,26 @@ class Road:
         """
         address, body, query = urlsplit(call.url), None, call.options.get("params")
         headers = {**default_headers(), **call.options.get("headers", {})}
-        headers["APCA-API-KEY-ID"], headers["APCA-API-SECRET-KEY"] = self._key.reveal(), self._secret.reveal()
         if "json" in call.options:
             body, headers["Content-Type"] = json.dumps(call.options["json"], allow_nan=False).encode(), "application/json"
         server = f"{address.scheme}://{address.netloc}"
         with self._lock:  # the first requests come several at once, and share their connections
-            if server not in self._ways:
-                self._ways[server] = way_to(server)
-        pool, before = self._ways[server]
-        target = before + address.path + (f"?{urlencode(query)}" if query else "")
-        return pool.urlopen(
-            call.method, target, body, headers, retries=False, redirect=False, assert_same_host=False, timeout=call.seconds,
-            preload_content=False, decode_content=False,
+            if server not in self._pools:
+                self._pools[server] = pool_to(server)
+        return self._pools[server].urlopen(
+            call.method, address.path + (f"?{urlencode(query, doseq=True)}" if query else ""), body,
+            {**headers, "APCA-API-KEY-ID": self._key.reveal(), "APCA-API-SECRET-KEY": self._secret.reveal()},
+            retries=False, redirect=False, assert_same_host=False, timeout=call.seconds, preload_content=False,
+            decode_content=False,
         )  # fmt: skip
 
 
-def way_to(server: str) -> Way:
-    """What `requests` makes of the environment for a request to this server."""
-    url, adapter = f"{server}/", Adapter()
+def pool_to(server: str) -> urllib3.HTTPConnectionPool:
+    """Connections to a server as `requests` would make them. What is not encrypted stays on this machine: no proxy is asked."""
+    url, adapter, session = f"{server}/", Adapter(), requests.Session()
+    session.trust_env = server.startswith("https:")
+    settings = session.merge_environment_settings(url, {}, None, None, None)
     asked = requests.Request("GET", url).prepare()
-    settings = requests.Session().merge_environment_settings(url, {}, None, None, None)
     pool = adapter.get_connection_with_tls_context(asked, settings["verify"], settings["proxies"])
     adapter.cert_verify(pool, url, settings["verify"], None)
-    return Way(pool, adapter.request_url(asked, settings["proxies"]).removesuffix("/"))
+    return pool

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from toolkit.errors import BrokerRefused, BrokerUnavailable, DataUnavailable
 from toolkit.execution.brokers.alpaca_calls import CURRENT, WATCH, Call, Early, Own, Road
 from toolkit.execution.credentials import Secret
 
+PASSWORD = re.compile(r"//[^/@\s]*@")  # before the address of a proxy
 CURE = "look the order up before anything is sent again"
 KEYS = "check the keys, and whether they are those of a paper account"
 FINAL = {400, 401, 403, 422}
@@ -190,7 +192,7 @@ class Wire:
             call.text, call.headers = self._blotted(body.decode(errors="replace")), dict(reply.headers)
             call.status = reply.status  # last: with it the answer is whole
         except Exception as error:  # whatever a library makes of a broken answer: nothing is known of the request
-            call.failure = self._blotted(f"{type(error).__name__}: {error}")[:200]
+            call.failure = PASSWORD.sub("//", self._blotted(f"{type(error).__name__}: {error}"))[:200]
         finally:
             call.done.set()
 

@@ -127,7 +127,7 @@ def purse_of(said: Any) -> Purse:
     why = [name.replace("_", " ") for name in blocks if field(said, name)]
     if (status := text(said, "status")) != "ACTIVE":
         why.append(f"its status is {status}")
-    if (currency := field(said, "currency") or "USD") != "USD":
+    if (currency := said.get("currency", "USD")) != "USD":
         why.append(f"its currency is {currency}")
     amounts = micro(said, "cash"), micro(said, "equity"), micro(said, "buying_power")
     return Purse(text(said, "account_number"), *amounts, ", ".join(why))
