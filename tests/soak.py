@@ -4,9 +4,8 @@
 
 A paper account over the bundled years, on a clock that moves when the loop sleeps. Ten thousand cycles are twelve years, so the
 history that a cycle works on grows from one year to thirteen. Memory is measured after the C library has given back what is
-free (`malloc_trim`). Of 9 MB by which cycle 4,500 exceeded cycle 500, 6 MB were in use (`mallinfo2`): history, telemetry, and
-0.6 MB of SQLite's pages. The rest were holes that the C library cannot give back; with a fixed MALLOC_MMAP_THRESHOLD_ they are
-2 MB fewer. Ten thousand cycles ended between 3.4 and 5.6% above cycle 500.
+free (`malloc_trim`). Of 14 MB by which cycle 9,900 exceeded cycle 500 (5%), some 5 MB were in use (`mallinfo2`): history, and
+half a megabyte of pages of SQLite. 8 MB are in arenas of the threads that fetch, each page with a piece of it.
 """
 
 from __future__ import annotations
