@@ -329,7 +329,7 @@ WAYS_OUT = {
     "adjusted prices of the whole": lambda bars: bars.whole.adjusted[3],
     "traded prices of the whole": lambda bars: bars.whole._traded[3],
     "what an array is a view of": lambda bars: rooted(bars.traded)[3],
-    "what a frame is a view of": lambda bars: rooted(bars.close.to_numpy()).reshape(5, len(bars.symbols), -1)[3],
+    "what a frame is a view of": lambda bars: rooted(bars.close.to_numpy()).reshape(len(bars.symbols), -1),
     "what lies behind an array": lambda bars: np.lib.stride_tricks.as_strided(bars.traded[3], (3, len(bars) + 1)),
 }  # fmt: skip
 
