@@ -17,6 +17,8 @@ import gc
 import os
 import random
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +28,7 @@ from tqdm import tqdm
 
 from toolkit.cycle.config import checked_config
 from toolkit.cycle.engine import TradingEngine
-from toolkit.data import SampleSource
+from toolkit.data import BarCache, SampleSource
 from toolkit.errors import DataUnavailable
 from toolkit.execution.audit import verify
 
@@ -99,6 +101,19 @@ def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+def crowd(cache: BarCache, threads: int) -> None:
+    """Lets as many threads as ever will have a connection at a time: SQLite keeps descriptors of closed ones for the next."""
+    together = threading.Barrier(threads)
+
+    def look(_: int) -> None:
+        cache.record("live/nothing/1d/X")
+        together.wait()
+        cache.leave()
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(look, range(threads)))
+
+
 def soak(cycles: int, seed: int, folder: Path, progress: bool = False) -> Soaked:
     """Runs the loop; the folder holds state and cache."""
     clock = Moving("2001-01-02 21:30")
@@ -110,6 +125,7 @@ def soak(cycles: int, seed: int, folder: Path, progress: bool = False) -> Soaked
     })  # fmt: skip
     marks: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
     with closing(TradingEngine(config, source=source, clock=clock, environment={})) as engine:
+        crowd(engine.data_cache.cache, len(SYMBOLS))
         with tqdm(total=cycles, unit="cycle", disable=not progress) as bar:
 
             def after(report):
