@@ -29,7 +29,8 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
 
 from forks import DEADLINE, forked, isolated, lines
-from spoilt import NOW, At, Truth, corruptions, right
+from spoilt import NOW, Truth, corruptions, right
+from tape import At
 
 from toolkit.data import BarCache, MarketData
 from toolkit.data.folder import value_files

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from forks import in_turn, isolated
+from tape import At
 
 from toolkit.data import BarCache, Calendar, History, MarketData, barfile
 from toolkit.data.adjust import EVENT
@@ -63,26 +64,6 @@ class Truth:
         labels, traded = truth(symbol, interval, self.clock.now())
         kept = (labels >= start.to_datetime64()) & (labels < (end + pd.Timedelta("1D")).to_datetime64())
         return History(symbol, labels[kept], traded[:, kept], np.zeros(0, EVENT))
-
-
-class At:
-    """A live clock that stands where it is put."""
-
-    namespace = "live"
-
-    def __init__(self, time: pd.Timestamp) -> None:
-        self.time = time
-
-    def now(self) -> pd.Timestamp:
-        return self.time
-
-    horizon = now
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    def sleep(self, seconds: float) -> None:
-        raise AssertionError("nobody should wait")
 
 
 def market_at(place: Path, now: pd.Timestamp) -> MarketData:

@@ -24,8 +24,8 @@ class At:
 
     namespace = "live"
 
-    def __init__(self, text):
-        self.time = utc(text)
+    def __init__(self, when):
+        self.time = when if isinstance(when, pd.Timestamp) else utc(when)
 
     def now(self):
         return self.time

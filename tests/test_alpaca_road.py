@@ -1,18 +1,22 @@
-"""The way of a request to Alpaca: what the environment says of proxies and authorities holds, and nothing follows or stays."""
+"""The way of a request to Alpaca and of its answer: proxies, authorities, redirects, cookies; what drips, is cut or is none."""
 
+import socket
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 
 import certifi
+import pandas as pd
 import pytest
 import requests
 
 from toolkit.errors import BrokerUnavailable
 from toolkit.execution.brokers.alpaca import AlpacaBroker
-from toolkit.execution.brokers.alpaca_calls import pool_to
+from toolkit.execution.brokers.alpaca_calls import Call, pool_to
 
+EVENING = pd.Timestamp("2012-11-20 22:00", tz="UTC")
 PAPER = "https://paper-api.alpaca.markets"
 NAMES = "http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle"
 
@@ -154,3 +158,89 @@ def test_the_environment_is_read_once_a_server(monkeypatch):
         for _ in range(3):
             broker.positions()
     assert read == [f"{server.url}/"]
+
+
+# --- what comes back and is no answer
+
+
+def drip_headers(port: list[int], closing: threading.Event, ready: threading.Event) -> None:
+    """A server whose answer never gets past its headers, of which one comes now and then."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port.append(server.getsockname()[1])
+        ready.set()
+        client, _ = server.accept()
+        with client:
+            client.sendall(b"HTTP/1.1 200 OK\r\n")
+            try:
+                while not closing.wait(0.05):
+                    client.sendall(b"X-More: 1\r\n")
+            except OSError:
+                return
+
+
+def test_headers_that_drip_do_not_hold_us():
+    port, closing, ready = [], threading.Event(), threading.Event()
+    thread = threading.Thread(target=drip_headers, args=(port, closing, ready))
+    thread.start()
+    ready.wait()
+    broker = AlpacaBroker("k", "s", url=f"http://127.0.0.1:{port[0]}", deadline=2.0)
+    began = time.perf_counter()
+    with pytest.raises(BrokerUnavailable, match="not in time"):
+        broker.purse()
+    assert time.perf_counter() - began <= 1.2 * 2.0
+    thread.join(2.0)  # the connection was cut, so the server has noticed
+    assert not thread.is_alive()
+    closing.set()
+
+
+def test_an_answer_that_was_cut_among_its_headers_is_none():
+    """To HTTP the end of a connection ends the headers too, and what came of them says 200."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        call = Call("GET", url, {}, 10.0)
+        AlpacaBroker("k", "s", url=url)._wire._start(call)
+        client, _ = server.accept()
+        with client:
+            client.recv(65_536)
+            client.sendall(b"HTTP/1.1 200 OK\r\nX-More: 1\r\n")
+            call.end()
+            assert call.done.wait(5)
+    assert (call.status, call.failure) == (0, "TimeoutError: not in time")
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"[5]", b"{}", b'{"status": null}', b'"ACTIVE"', b"5", b"{"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda broker: broker.purse(),
+        lambda broker: broker.clock(),
+        lambda broker: broker.asset("IBM"),
+        lambda broker: broker.find("1"),
+        lambda broker: broker.positions(),
+        lambda broker: broker.orders(EVENING),
+        lambda broker: broker.activities(EVENING),
+    ],
+)
+def test_a_body_that_is_no_answer_is_said_to_be_none(asked, body):
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = server.accept()
+                with client:
+                    client.recv(65_536)
+                    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+                    client.sendall(head.encode() + body)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        broker = AlpacaBroker("k", "s", url=f"http://127.0.0.1:{server.getsockname()[1]}", deadline=5.0)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            told = asked(broker)
+        except BrokerUnavailable as error:
+            assert "cannot be read" in error.what or "no JSON" in error.what
+        else:
+            assert body == b"[]" and told == []
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
