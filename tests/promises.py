@@ -4,7 +4,8 @@
 
 At scale 1 the campaigns are whole (`make soak`); the default is a slice of a few minutes. A row is met if nothing bad was
 counted, and if its control, where it has one, failed as it must. The exit status is 1 if a row is missed. Two rows run at a
-time, each in a process of its own; `s` is how long a row took, `cpu s` what it and its children computed.
+time, each in a process of its own, and are printed as they end; `s` is how long a row took, `cpu s` what it and its children
+computed. What went wrong in a row is told on the error stream.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +45,12 @@ class Row(NamedTuple):
 Measure = Callable[[float, int, Path], Row]
 
 
+def told(row: str, *wrong: object) -> None:
+    """Says what went wrong in a row, where it can be looked into."""
+    for each in wrong:
+        print(f"{row}: {each}", file=sys.stderr, flush=True)
+
+
 def campaign(name: str, what: str) -> Measure:
     """A disaster, and its control."""
 
@@ -54,6 +62,7 @@ def campaign(name: str, what: str) -> Measure:
             found = disasters.run(name, scale, seed, control)
             failed, said = len(found.violations) > 0, f"{title}: {len(found.violations)} of {found.trials} fail"
         bad = len(outcome.violations)
+        told(name, *outcome.violations[:10])
         trials = f"{outcome.trials:,}" if outcome.trials else "not possible on this machine"
         return Row(what, trials, f"{bad}", bad == 0 and failed and outcome.trials > 0, said)
 
@@ -69,6 +78,8 @@ def suite(what: str, *files: str) -> Measure:
         counts = dict.fromkeys(("passed", "failed", "error"), 0)
         counts |= {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error)", done.stdout.splitlines()[-1])}
         bad = counts["failed"] + counts["error"]
+        if done.returncode:
+            told(" ".join(files), done.stdout[-4_000:])
         return Row(what, f"{counts['passed'] + bad:,} tests", f"{bad}", done.returncode == 0 and counts["passed"] > 0)
 
     return measured
@@ -81,6 +92,8 @@ def command(what: str, trials: Callable[[float], int], *arguments: str) -> Measu
         count = trials(scale)
         asked = [part.format(count=count, seed=seed, scale=scale) for part in arguments]
         done = subprocess.run([sys.executable, "-m", *asked], capture_output=True, text=True, cwd=HERE.parent)
+        if done.returncode:
+            told(" ".join(asked), done.stdout[-4_000:], done.stderr[-4_000:])
         last = (done.stdout.strip() or done.stderr.strip() or "nothing was said").splitlines()[-1]
         return Row(what, f"{count:,}", "0" if done.returncode == 0 else last[:100], done.returncode == 0)
 
@@ -157,7 +170,11 @@ def timed(name: str, scale: float, seed: int) -> tuple[Row, float, float]:
     """The row, the seconds that it took, and those that this process and its children computed."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="toolkit-promise-") as folder:
-        row = ROWS[name](scale, seed, Path(folder))
+        try:
+            row = ROWS[name](scale, seed, Path(folder))
+        except Exception as error:  # the other rows go on
+            told(name, traceback.format_exc())
+            row = Row(name, "", f"{type(error).__name__}: {error}"[:100], False)
     spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return row, time.perf_counter() - start, sum(each.ru_utime + each.ru_stime for each in spent)
 
@@ -169,13 +186,12 @@ def apart(name: str, scale: float, seed: int) -> tuple[Row, float, float]:
 
 
 def table(names: list[str], scale: float, seed: int) -> Iterator[Row]:
-    """Measures the rows, two at a time, and prints them in their order."""
+    """Measures the rows, two at a time, and prints each when it ends."""
     print(f"{'promise':<92} {'tried':>12}  {'bad':<22} {'':<7} {'s':>6} {'cpu s':>6}  control", flush=True)
     with ThreadPoolExecutor(2) as two:
         longest_first = sorted(names, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
-        begun = {name: two.submit(apart, name, scale, seed) for name in longest_first}
-        for name in names:
-            row, took, spent = begun[name].result()
+        for ended in as_completed([two.submit(apart, name, scale, seed) for name in longest_first]):
+            row, took, spent = ended.result()
             shown = f"{row.what:<92} {row.trials:>12}  {row.bad:<22} {'met' if row.met else 'MISSED':<7}"
             print(f"{shown} {took:6.1f} {spent:6.1f}  {row.control}", flush=True)
             yield row
@@ -190,7 +206,10 @@ def main() -> int:
     unknown = set(args.rows) - set(ROWS)
     if unknown:
         parser.error(f"{', '.join(sorted(unknown))} is none of {', '.join(ROWS)}")
-    return int(not all([row.met for row in table(args.rows or list(ROWS), args.scale, args.seed)]))
+    start = time.monotonic()
+    met = [row.met for row in table(args.rows or list(ROWS), args.scale, args.seed)]
+    print(f"{sum(met)} of {len(met)} met in {(time.monotonic() - start) / 60.0:.1f} min at scale {args.scale:g}")
+    return int(not all(met))
 
 
 if __name__ == "__main__":
