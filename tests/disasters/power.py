@@ -56,13 +56,14 @@ def power(n: int, seed: int, folder: Path, synchronous: str = "FULL", by: str = 
     if said[-1:] != ["done"] or marks < SESSIONS:
         return Power(0, marks, 0, 0, by, "", (f"power(seed={seed}): the life ended in {said[-1:]}, {marks} commits",))
     lost, spoiled, trial, violations, rng = 0, 0, 0, list[str](), np.random.default_rng(seed)
-    rounds = max(1, n // (len(steps) * len(ENDINGS)) + 1)
-    chance = n / (rounds * len(steps) * len(ENDINGS))
+    endings = ENDINGS * (n // (len(steps) * len(ENDINGS)) + 1)
+    chosen = np.zeros((len(steps), len(endings)), dtype=bool)
+    chosen.flat[rng.choice(chosen.size, n, replace=False)] = True
     disk, acknowledged = Disk(), None
     for number, step in enumerate(steps):
         acknowledged = disk.take(step) or acknowledged
-        for ending in ENDINGS * rounds:
-            if rng.random() < chance:
+        for ending, here in zip(endings, chosen[number]):
+            if here:
                 trial += 1
                 problem, missed = after_the_loss(disk.left(ending, rng), acknowledged, folder / "after")
                 lost, spoiled = lost + missed, spoiled + (bool(problem) and not missed)
