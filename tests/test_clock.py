@@ -39,6 +39,7 @@ def test_other_zones_are_converted():
     [
         ([], "empty"),
         ([pd.Timestamp("2012-01-03 21:00")], "no time zone"),
+        (["2012-13-03 21:00Z"], "'2012-13-03 21:00Z' is no instant"),
         (INSTANTS[::-1], "sort them"),
         ([INSTANTS[0], INSTANTS[0]], "each one once"),
     ],

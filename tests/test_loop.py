@@ -248,6 +248,20 @@ def test_reduce_only_lets_positions_be_closed_and_none_opened(started):
     assert {o.side for o in report.turn.orders} == {"sell"} and report.denials == 0
 
 
+def test_a_hole_in_the_past_keeps_no_loop_awake_and_makes_no_cycle_partial(started):
+    engine, statuses = started(time="2026-11-27 18:25"), []
+    engine.source.missing = ("2026-10-14",)
+    engine.run_continuous(5, until="2026-11-30 14:00Z", on_cycle=lambda report: statuses.append(report.row.status))
+    assert statuses == ["done"] and {issue.code for issue in engine.bars().issues} == {"GAP"}
+
+
+def test_a_newest_bar_that_has_not_come_is_asked_for_again(started):
+    engine = started(time="2026-11-27 18:25")
+    engine.source.missing = ("2026-11-27",)
+    engine.run_continuous(5, cycles=3)
+    assert engine.clock.now() == at("2026-11-27 18:35")
+
+
 class Deaf(SampleSource):
     """A source without an answer for IBM."""
 

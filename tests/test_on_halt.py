@@ -68,7 +68,10 @@ def test_a_halt_becomes_a_mail_and_a_webhook(values, tmp_path, monkeypatch):
     (tmp_path / "trading_config.yaml").write_text(yaml.safe_dump(values))
     monkeypatch.chdir(tmp_path)
     with serving(post_office(mails)) as port, serving(hook(bodies)) as other:
-        names = {"MAIL_PORT": port, "WEBHOOK": f"http://127.0.0.1:{other}/"}
+        here = f'MAIL_PORT, WEBHOOK = {port}, "http://127.0.0.1:{other}/"'
+        snippet, found = re.subn("^MAIL_PORT, .*$", here, snippet, flags=re.MULTILINE)
+        assert found == 1
+        names = {}
         exec(compile(snippet, str(README), "exec"), names)
         names["engine"].halt("equity is 21% below its highest")
     assert "Subject: trading halted" in mails[0] and "21% below its highest" in mails[0]

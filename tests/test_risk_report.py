@@ -264,6 +264,7 @@ def test_two_holdings_of_equal_weights_have_equal_risk_in_any_account(bundled, r
     [
         ({"holdings": {"XYZ": 1.0}}, InvalidSymbol, "'XYZ' is held and not among AAPL"),
         ({"holdings": {"IBM": np.nan}}, InvalidParameter, "the holding of IBM is nan"),
+        ({"holdings": {"IBM": "ten"}}, InvalidParameter, "the holding of IBM is 'ten'"),
         ({"equity": 0.0}, InvalidParameter, "equity is 0.0"),
         ({"equity": np.nan}, InvalidParameter, "equity is nan"),
         ({"unit": "lots"}, InvalidParameter, "unit is 'lots'"),

@@ -388,6 +388,12 @@ def test_what_is_no_file_under_the_name_of_a_switch_stops_as_well_and_nobody_wai
     assert "KILL in paper-demo is there, and no file" in said(capsys)[0]
 
 
+def test_a_cycle_of_a_halted_account_ends_with_a_status_that_cron_tells_of(account, capsys):
+    assert main(["cycle", "config.yaml"]) == 0
+    halted(account)
+    assert main(["cycle", "config.yaml"]) == 1 and "HALT: equity fell; `toolkit resume` lifts it" in said(capsys)[0]
+
+
 def test_a_halt_before_the_first_cycle_can_be_lifted(account, tmp_path, values, capsys):
     (tmp_path / "new.yaml").write_text(yaml.safe_dump({**values, "mode": "paper", "account": "new"}))
     assert main(["halt", "not yet", "new.yaml"]) == main(["resume", "new.yaml"]) == 0

@@ -7,11 +7,14 @@ from contextlib import closing
 from pathlib import Path
 
 from toolkit.cycle.engine import TradingEngine
+from toolkit.execution.standing import HALT
 
 EXAMPLE = """\
 examples:
   toolkit cycle notebooks/trading_config.yaml
   toolkit cycle notebooks/trading_config.yaml --cycles 5
+
+exit status: 0 done, 1 a cycle failed or the account is halted (cron and systemd tell of it), 2 wrong arguments or config
 """
 
 
@@ -30,11 +33,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Runs the cycles and prints each report, and a summary after several."""
+    """Runs the cycles and prints each report, and a summary after several; 1 if the account is halted."""
     with closing(TradingEngine.from_yaml(args.config)) as engine:
         if args.cycles == 1:
             print(engine.run_cycle())
         else:
             print(engine.run_continuous(cycles=args.cycles, on_cycle=print))
         print(f"ledger in {engine.folder}")
-    return 0
+        return int(engine.ledger.standing[0] == HALT)

@@ -14,7 +14,7 @@ EXAMPLE = """\
 examples:
   toolkit replay notebooks/trading_config.yaml last
   toolkit replay notebooks/trading_config.yaml 12          the twelfth cycle of the ledger
-  toolkit replay notebooks/trading_config.yaml 'trend_and_rsi|2012-03-01|21:00'
+  toolkit replay notebooks/trading_config.yaml 'KEY'        its key, as the ledger has it
   toolkit replay paper.yaml last --ledger backup.sqlite    of a copy, or of an earlier run
 
 Compared are the bars (by their fingerprint), the scores, the weights, the orders and the gate's verdicts; a difference is

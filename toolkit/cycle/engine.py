@@ -17,7 +17,7 @@ from toolkit.cycle.loop import run
 from toolkit.cycle.modes import clock_of, folder_of, market_of
 from toolkit.cycle.named import sizing_of, strategy_of
 from toolkit.cycle.preview import Preview, previewed
-from toolkit.cycle.report import CycleReport, RunSummary
+from toolkit.cycle.report import CycleReport, RunSummary, behind
 from toolkit.cycle.revealed import Market
 from toolkit.cycle.telemetry import CycleRow, Telemetry
 from toolkit.cycle.turn import Turn, last_row, turn
@@ -147,7 +147,7 @@ class TradingEngine:
             **{name: n - before[name] for name, n in self._counts().items()},
         )  # fmt: skip
         notes += self.watch.said(known, self.config.symbols, self.missing(known))
-        report = CycleReport(self.telemetry.write(row), row, outcome, known.issues, notes, risk)
+        report = CycleReport(self.telemetry.write(row), row, outcome, known.issues, notes, risk, behind(known))
         if self.config.mode != "replay":
             self._noted = (*report.ending(), *notes)[:NOTED]
         return report
@@ -287,7 +287,7 @@ def ending(outcome: Turn, bars: Bars) -> str:
     """How a cycle ended, in a word."""
     if outcome.late:
         return "late"
-    return "repeated" if outcome.repeated else "partial" if bars.issues else "done"
+    return "repeated" if outcome.repeated else "partial" if behind(bars) else "done"
 
 
 def last_session(bars: Bars) -> int:

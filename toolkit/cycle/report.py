@@ -12,10 +12,18 @@ import pandas as pd
 from toolkit.cycle.durations import approximate
 from toolkit.cycle.telemetry import CycleRow
 from toolkit.cycle.turn import Turn
-from toolkit.data.bars import Issue
+from toolkit.data.bars import Bars, Issue
+from toolkit.errors import UnknownSymbol
 from toolkit.execution.orders import Account, counted, shares, untypeset
 from toolkit.kernels.account import UNIT
 from toolkit.risk.report import RiskReport
+
+BEHIND = "STALE", "MISSING", UnknownSymbol.code  # codes of issues
+
+
+def behind(bars: Bars) -> tuple[Issue, ...]:
+    """Issues of symbols that have no bars, or not their newest; what is wrong with the past of one is none of them."""
+    return tuple(issue for issue in bars.issues if issue.code in BEHIND or issue.symbol not in bars.symbols)
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,6 +36,7 @@ class CycleReport:
     issues: tuple[Issue, ...] = ()
     notes: tuple[str, ...] = ()  # what is to be known of the strategy and the account
     risk: RiskReport | None = None  # of what was held before this cycle's trades; None with nothing held
+    behind: tuple[Issue, ...] = ()  # those of `issues` that say that a symbol's newest bar is not there
 
     @property
     def session(self) -> pd.Timestamp:
@@ -61,8 +70,10 @@ class CycleReport:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is left to do until the exchange has something new: all orders sent, all books agree."""
-        return not (self.turn.issues or self.issues or self.turn.unsent or self.turn.unsure or self.turn.denied)
+        """Whether nothing is left to do until the exchange has something new: all orders sent, all books agree,
+        all bars there."""
+        awaited = any(issue.code != UnknownSymbol.code for issue in self.behind)
+        return not (self.turn.issues or awaited or self.turn.unsent or self.turn.unsure or self.turn.denied)
 
     def lines(self) -> list[str]:
         """Orders, cuts, denials and issues, a line each."""

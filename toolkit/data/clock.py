@@ -108,8 +108,11 @@ def waiting(clock: Clock) -> Clock:
 
 
 def utc(time: pd.Timestamp | str) -> pd.Timestamp:
-    """A tz-aware instant in UTC; raises InvalidParameter for one without a time zone."""
-    instant = pd.Timestamp(time)
+    """A tz-aware instant in UTC; raises InvalidParameter for what is none, or has no time zone."""
+    try:
+        instant = pd.Timestamp(time)
+    except (ValueError, TypeError) as error:
+        raise InvalidParameter(f"time {time!r} is no instant", "pass e.g. '2012-01-03 21:00Z'") from error
     if instant.tzinfo is None:
         cure = "pass e.g. pd.Timestamp('2012-01-03 21:00', tz='UTC')"
         raise InvalidParameter(f"time {instant} has no time zone", cure)

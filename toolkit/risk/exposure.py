@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
@@ -64,8 +65,8 @@ def dollars_of(bars: Bars, holdings: Holdings, unit: Unit = "dollars") -> dict[s
         if symbol not in bars.symbols:
             what = f"{symbol!r} is held and not among {', '.join(bars.symbols)}"
             raise InvalidSymbol(what, "pass bars of everything that is held", symbol=str(symbol))
-        if not math.isfinite(amount):
-            raise InvalidParameter(f"the holding of {symbol} is {amount}", f"pass its signed {unit}, 0 for none")
+        if not (isinstance(amount, numbers.Real) and math.isfinite(amount)):
+            raise InvalidParameter(f"the holding of {symbol} is {amount!r}", f"pass its signed {unit}, 0 for none")
     amounts = {symbol: float(held[symbol]) for symbol in bars.symbols if held.get(symbol, 0.0) != 0.0}
     if unit == "dollars":
         return amounts

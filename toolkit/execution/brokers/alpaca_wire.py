@@ -30,6 +30,7 @@ from toolkit.execution.credentials import Secret
 
 PASSWORD = re.compile(r"//[^/@\s]*@")  # before the address of a proxy
 CURE = "look the order up before anything is sent again"
+ASK = "ask again; is there a network, and is Alpaca up?"
 KEYS = "check the keys, and whether they are those of a paper account"
 FINAL = {400, 401, 403, 422}
 """Statuses with which Alpaca itself says no; a 404 or 405 to an order is rather that of a proxy or of a wrong address."""
@@ -149,7 +150,9 @@ class Wire:
                 call.end()
         if call.status == 0:
             self._pace.failed()
-            raise BrokerUnavailable(f"Alpaca did not answer {method} ({call.failure or 'not in time'})", CURE)
+            raise BrokerUnavailable(
+                f"Alpaca did not answer {method} ({call.failure or 'not in time'})", ASK if method == "GET" else CURE
+            )
         if method == "DELETE" and call.status in (200, 202):
             raise BrokerUnavailable(f"Alpaca answered {call.status} where its yes is 204", CURE)
         return self._judged(call.status, call.headers, call.text)
