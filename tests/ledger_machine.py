@@ -37,7 +37,7 @@ from toolkit.kernels.account import UNIT
 
 SYMBOLS = "S0", "S1", "S2", "S3"
 CASH = 1_000_000.0
-# The diagram of toolkit/execution/lifecycle.py, written down a second time.
+# The diagram of toolkit/execution/README.md, written down a second time.
 LEGAL = {
     ("", "PLANNED"), ("", "DENIED"), ("", "CUT"), ("PLANNED", "SENDING"), ("PLANNED", "DENIED"), ("PLANNED", "ABANDONED"),
     ("SENDING", "ACCEPTED"), ("SENDING", "REJECTED"), ("SENDING", "UNKNOWN"), ("SENDING", "ABSENT"), ("UNKNOWN", "ACCEPTED"),

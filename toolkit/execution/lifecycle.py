@@ -1,18 +1,6 @@
 """An order's way to the broker and back, so that no kill, lost reply or restart makes it two, or none.
 
-                 gate denies, when it is planned or before it is sent
-          "" ---> DENIED <------ PLANNED -- asked for too late -----------------> ABANDONED <--.
-           |                       |                                                  |        | too late to
-           '--> CUT                | TX2: written before the first byte               | turns  | send again,
-           |                       v                 no answer                        | up     | or denied
-           '-------> PLANNED    SENDING ----------------------> UNKNOWN               |        |
-                                   |  \\                        /   |   \\  not found    v        |
-                            answer |   '-> REJECTED <---------'    |    '---------> ACCEPTED   |
-                                   v                         found |    3 looks, 10 s          |
-                                ACCEPTED <-------------------------'      '-> ABSENT ----------'
-                                 |    |                                         |
-                         PARTIAL |    '--> FILLED, CUT, CANCELED, EXPIRED       '--> SENDING, with the same id
-                                 '-------> FILLED, ...          a late fill may follow a cancellation
+The states and what leads from one to the next are drawn in the README.md beside this file.
 
 The plan of a whole cycle is one transaction (TX1); each step of an order is one (TX2 before sending, TX3 after), and so is
 whatever a settlement or a broker's news changes (TX4).  A cycle is done (TX5) when no order of it is PLANNED, SENDING, UNKNOWN
