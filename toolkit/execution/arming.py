@@ -110,7 +110,7 @@ def _four(s: Standing) -> list[str]:
     """A sentence for each of the first four conditions that does not hold."""
     named = f"the account number {s.account}" if s.account else "no account number"
     conditions = {
-        f"the configuration (it says mode {s.mode!r} and {named}; write `mode: live` and the broker's account number)": (
+        f"the configuration (it says mode {s.mode!r} and {named}; write `mode: live` and `broker: {{account: NUMBER}}`)": (
             s.mode == "live" and s.account != ""
         ),
         f"TK_LIVE in the environment (it is {s.said!r}; set it to the account number)": s.account and s.said == s.account,
