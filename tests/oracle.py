@@ -159,8 +159,9 @@ def _of_an_order(case: Case, o: Sent, limits: Limits, operations: Operations) ->
         yield "SHORT_NOT_ALLOWED", f"{opening / MICRO} shares short"
     if operations.adv_share < math.inf and over(opening / MICRO, operations.adv_share * case.volumes.get(o.symbol, 0.0)):
         yield "ADV_SHARE", f"{opening / MICRO} shares of {case.volumes.get(o.symbol)}"
-    jump = case.jumps.get(o.symbol, 1.0)
-    if over(max(jump, 1.0 / jump), 1.0 + operations.bar_jump):
+    jump = case.jumps.get(o.symbol, math.nan)
+    most = 1.0 + operations.bar_jump
+    if most < math.inf and (over(jump, most) or over(1.0, jump * most)):
         yield "BAR_JUMP", f"{jump}:1"
     fresh = [a == 0 for a in case.ages.values()]
     if fresh and over(operations.fresh_share, sum(fresh) / len(fresh)):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from conftest import random_bars
+from toolkit.data import Bars
 from toolkit.errors import InvalidParameter
 from toolkit.execution.brokers.values import Asset
 from toolkit.execution.checks import LIVE, PAPER, Operations
@@ -120,6 +121,7 @@ def test_a_situation_that_is_nan_is_denied(name):
     "situation, code",
     [
         (quoted(jumps={"IBM": math.nan}), "BAR_JUMP"),
+        (quoted(jumps={}), "BAR_JUMP"),
         (quoted(volumes={"IBM": math.nan}), "ADV_SHARE"),
         (quoted(volumes={}), "ADV_SHARE"),
         (quoted(ages={}), "STALE_DATA"),
@@ -154,7 +156,7 @@ def test_orders_of_one_plan_are_counted_together():
     bound = replace(FREE, max_turnover=0.025)
     gate = Gate(bound, rules(Costs(), bound), replace(PAPER, orders_cycle=2))
     many = [replace(BUY, id=f"tk1-{s}", symbol=s) for s in ("IBM", "MSFT", "A", "B")]
-    seen = after(quotes=Quotes(dict.fromkeys(["IBM", "MSFT", "A", "B"], 0), {}, dict.fromkeys(["IBM", "MSFT", "A", "B"], 1e6)))
+    seen = after(quotes=Quotes(*(dict.fromkeys(["IBM", "MSFT", "A", "B"], value) for value in (0, 1.0, 1e6))))
     assert [v.code for v in gate.review(many, seen)] == ["", "", "MAX_ORDERS_CYCLE", "MAX_ORDERS_CYCLE"]
     loose = replace(gate, operations=replace(gate.operations, orders_cycle=9))
     assert [v.code for v in loose.review(many, seen)] == ["", "", "MAX_TURNOVER_DAY", "MAX_TURNOVER_DAY"]
@@ -186,10 +188,34 @@ def test_quotes_are_those_of_a_look_at_each_symbol_by_itself():
     for symbol in bars.symbols:
         n = bars.symbols.index(symbol)
         close = pd.Series(bars.adjusted[3, n]).dropna()
-        volume = pd.Series(bars.traded[4, n]).iloc[-20:].median()
-        assert seen.ages[symbol] == 89 - close.index[-1] and seen.volumes[symbol] == volume
+        events = bars.events()[bars.events()["symbol"] == symbol]
+        later = [events["split"][events["date"] > day].prod() for day in bars.index[-20:]]
+        volume = pd.Series(bars.traded[4, n][-20:] * later).median()  # in the shares of the last bar
+        assert seen.ages[symbol] == 89 - close.index[-1] and seen.volumes[symbol] == pytest.approx(volume, rel=1e-12)
         assert seen.jumps[symbol] == close.iloc[-1] / close.iloc[-2]
     assert seen.fresh == np.mean([age == 0 for age in seen.ages.values()])
+
+
+def alone(close, volume=1e6, **split):
+    """Bars of one symbol from its closes; `split`: new shares for one old, and the bar of it."""
+    index = pd.bdate_range("2012-01-03", periods=len(close))
+    frame = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close"], close) | {"volume": volume}, index)
+    frame.loc[frame["close"].isna()] = math.nan
+    table = {"date": [index[split["at"]]], "symbol": ["A"], "split": [split["ratio"]], "dividend": [0.0]} if split else None
+    return Bars.from_frame(frame, symbol="A", actions=None if table is None else pd.DataFrame(table))
+
+
+def test_the_close_before_is_found_however_long_a_symbol_was_halted():
+    """25 sessions without a trade, and then ten times the price: a reverse split that no source lists."""
+    assert quotes(alone([2.0] * 30 + [math.nan] * 25 + [20.0])).jumps == {"A": 10.0}
+    assert quotes(alone([math.nan] * 30 + [20.0])).jumps == {}, "the first close of all has none before it"
+
+
+def test_volumes_before_a_split_are_counted_in_shares_of_today():
+    """1 for 10 five sessions ago: 200,000 old shares a day are 20,000 of the new ones, which is what is traded now."""
+    bars = alone([2.0] * 50 + [20.0] * 6, [2e5] * 50 + [2e4] * 6, at=50, ratio=0.1)
+    assert quotes(bars).volumes["A"] == pytest.approx(2e4, rel=1e-12)
+    assert quotes(bars).jumps["A"] == 1.0
 
 
 def test_a_situation_survives_being_written_down():

@@ -169,5 +169,10 @@ def test_nothing_that_cannot_be_compared_passes(sound, tmp_path):
         assert broken(sound, tmp_path, (), put(name, math.nan)) != []
 
 
+@pytest.mark.parametrize("which, code", [(1, "BAR_JUMP"), (2, "ADV_SHARE")])
+def test_an_opening_order_of_a_symbol_without_what_it_is_measured_by_is_found(sound, tmp_path, which, code):
+    assert code in codes(broken(sound, tmp_path, (), lambda kept: kept["quotes"][which].pop("S2")))
+
+
 def test_there_is_no_code_of_the_gate_that_the_oracle_does_not_know():
     assert set(CURES) <= {*ORDERS, *SITUATIONS, "MAX_ORDERS_CYCLE", "ASSET_NOT_SHORTABLE"}

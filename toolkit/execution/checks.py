@@ -152,9 +152,10 @@ def _size(asked: Asked, s: Situation, o: Operations) -> Denial | None:
 
 def _price(asked: Asked, s: Situation, o: Operations) -> Denial | None:
     order = asked.order
-    jump = s.quotes.jumps.get(order.symbol, 1.0)
-    if asked.opening and not 1.0 / (1.0 + o.bar_jump) <= jump <= 1.0 + o.bar_jump:
-        return Denial("BAR_JUMP", f"{jump:.2f}:1 in one bar", f"{o.bar_jump:.0%} (operations.bar_jump)")
+    jump = s.quotes.jumps.get(order.symbol, math.nan)
+    if asked.opening and o.bar_jump < math.inf and not 1.0 / (1.0 + o.bar_jump) <= jump <= 1.0 + o.bar_jump:
+        measured = f"{jump:.2f}:1 in one bar" if jump == jump else "no two closes to compare"
+        return Denial("BAR_JUMP", measured, f"{o.bar_jump:.0%} (operations.bar_jump)")
     if order.kind != "market" and not abs(order.level / order.reference - 1.0) <= o.collar:
         moved = order.level / order.reference - 1.0
         away = f"{order.kind} {price_said(order.level)} is {moved:+.1%} of {price_said(order.reference)}"

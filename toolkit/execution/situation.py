@@ -28,8 +28,8 @@ class Quotes:
     """What the bars say of each symbol at the deciding close; a symbol that is missing was never traded."""
 
     ages: Mapping[str, int] = field(default_factory=dict)  # sessions since the last traded bar
-    jumps: Mapping[str, float] = field(default_factory=dict)  # last close over the one before, actions undone
-    volumes: Mapping[str, float] = field(default_factory=dict)  # median of the last 20 traded bars, shares
+    jumps: Mapping[str, float] = field(default_factory=dict)  # last close over the one before it, actions undone
+    volumes: Mapping[str, float] = field(default_factory=dict)  # median of the last 20 bars that traded, shares of the last bar
     suspect: Mapping[str, str] = field(default_factory=dict)  # symbols whose data are doubtful, and why
 
     @property
@@ -86,18 +86,31 @@ def sessions_since(bars: Bars, missing: int = 0) -> dict[str, int]:
 
 def quotes(bars: Bars, missing: int = 0, suspect: Mapping[str, str] | None = None) -> Quotes:
     """Ages, jumps and volumes of each symbol; `missing`: sessions by which the bars themselves end early."""
-    traded, rows = ~np.isnan(bars.traded[3, :, -VOLUME_BARS:]), np.arange(len(bars.symbols))
-    ages = sessions_since(bars, missing)
-    close, tail = bars.field(3)[:, -VOLUME_BARS:], traded.copy()
-    last = close[rows, _latest(tail)]
-    tail[rows, _latest(tail)] = False
-    jump = np.where(tail.any(axis=1), last / close[rows, _latest(tail)], np.nan)
-    own = traded.any(axis=1)
-    volume = np.full(len(rows), np.nan)
-    volume[own] = _medians(bars.traded[4, own, -VOLUME_BARS:])
-    jumps = {s: float(jump[n]) for n, s in enumerate(bars.symbols) if jump[n] == jump[n]}
+    traded, ages = ~np.isnan(bars.traded[3, :, -VOLUME_BARS:]), sessions_since(bars, missing)
+    own, scale = traded.any(axis=1), bars.scale[1, :, -VOLUME_BARS:]
+    volume = np.full(len(own), np.nan)
+    volume[own] = _medians((bars.traded[4, :, -VOLUME_BARS:] * (scale / scale[:, -1:]))[own])
+    jumps = {s: float(jump) for s, jump in zip(bars.symbols, _jumps(bars, traded), strict=True) if jump == jump}
     volumes = {s: float(volume[n]) for n, s in enumerate(bars.symbols) if own[n]}
     return Quotes(ages, jumps, volumes, suspect or {})
+
+
+def _jumps(bars: Bars, traded: np.ndarray) -> np.ndarray:
+    """Last close of each symbol over the one before it, wherever they lie; NaN where there are not two."""
+    lately = traded.sum(axis=1) > 1
+    jump = _last_over_before(bars.field(3)[:, -VOLUME_BARS:], traded)
+    if not lately.all():  # halted for long, or listed today
+        every = ~np.isnan(bars.traded[3][~lately])
+        jump[~lately] = _last_over_before(bars.field(3)[~lately], every)
+    return jump
+
+
+def _last_over_before(close: np.ndarray, traded: np.ndarray) -> np.ndarray:
+    """Last close of each row over the one before it; NaN where fewer than two were traded."""
+    rows, tail = np.arange(len(close)), traded.copy()
+    last = close[rows, _latest(tail)]
+    tail[rows, _latest(tail)] = False
+    return np.where(tail.any(axis=1), last / close[rows, _latest(tail)], np.nan)
 
 
 def _medians(rows: np.ndarray) -> np.ndarray:
