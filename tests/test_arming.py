@@ -3,15 +3,20 @@
 import json
 import os
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import pandas as pd
 import pytest
 
+from toolkit.cycle.config import checked_config
+from toolkit.cycle.connected import traded
+from toolkit.cycle.named import sizing_of, strategy_of
 from toolkit.errors import NotArmed
 from toolkit.execution import arming
 from toolkit.execution.arming import LARGEST, TOKEN, Standing, arm, check, config_hash, disarm, missing
 from toolkit.execution.credentials import Secret
+from toolkit.signals.strategies import trend_and_rsi
 
 NOW = pd.Timestamp("2026-11-30 15:00", tz="UTC")
 SECOND, HOUR = pd.Timedelta(seconds=1), pd.Timedelta(hours=1)
@@ -51,6 +56,35 @@ def test_all_31_incomplete_sets_are_refused_and_the_complete_one_passes(armed, h
     assert all(said in str(caught.value) for said in lacks) and caught.value.code == "LIVE_NOT_ARMED"
 
 
+def by(share):
+    return lambda scores, bars: scores * share
+
+
+CONFIGURED = checked_config({"symbols": ["AAPL"], "mode": "live", "broker": {"account": NUMBER}})
+TRADES = {
+    "as named": {},
+    "another strategy": {"strategy": by(1.0)},
+    "its other parameter": {"strategy": by(2.0)},
+    "the named strategy, tuned": {"strategy": partial(trend_and_rsi, fast=11)},
+    "another sizing": {"sizing": by(0.1)},
+    "its other fraction": {"sizing": by(0.2)},
+}
+
+
+@pytest.mark.parametrize("armed_for", TRADES)
+def test_a_token_is_for_what_trades_and_for_nothing_else(complete, armed_for):
+    """Each of six strategies and sizings is armed under one configuration; five of six are refused each time."""
+    arm(replace(complete, config=traded(CONFIGURED, **TRADES[armed_for])), NOW)
+    again = {name: missing(replace(complete, config=traded(CONFIGURED, **given)), NOW) for name, given in TRADES.items()}
+    assert [name for name, lacks in again.items() if not lacks] == [armed_for]
+    assert all("CONFIG_CHANGED" in lacks[0] for name, lacks in again.items() if name != armed_for)
+
+
+def test_what_the_configuration_names_may_be_given_too():
+    given = {"strategy": strategy_of(CONFIGURED), "sizing": sizing_of(CONFIGURED)}
+    assert traded(CONFIGURED) == traded(CONFIGURED, **given) == traded(CONFIGURED, strategy=trend_and_rsi)
+
+
 @pytest.mark.parametrize("after, refused", [(-SECOND, True), (0 * HOUR, False), (12 * HOUR, False), (12 * HOUR + SECOND, True)])
 def test_a_token_is_good_for_twelve_hours_from_its_instant(armed, after, refused):
     assert bool(missing(armed, NOW + after)) is refused
@@ -78,7 +112,7 @@ def test_a_shorter_time_is_kept_and_a_longer_one_refused(complete):
 
 
 def test_another_configuration_has_to_be_armed_again(armed):
-    changed = replace(armed, config=config_hash({"mode": "live", "account": NUMBER, "symbols": ["AAPL", "IBM"]}))
+    changed = replace(armed, config=config_hash({"mode": "live", "account": NUMBER, "symbols": ["AAPL", "IBM"]}))  # or strategy
     with pytest.raises(NotArmed, match="4 of 5 conditions.*CONFIG_CHANGED"):
         check(changed, NOW)
     arm(changed, NOW)

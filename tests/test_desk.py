@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -27,6 +28,7 @@ from toolkit.execution.schema import TABLES
 from toolkit.execution.situation import Quotes, Situation
 from toolkit.execution.standing import ACTIVE, HALT
 from toolkit.kernels.account import UNIT
+from toolkit.signals.causality import certify
 from toolkit.signals.indicators import sma
 from toolkit.testing.alpaca_server import AlpacaServer
 from toolkit.testing.exchange import Ticket
@@ -423,7 +425,9 @@ def test_real_money_that_is_handed_in_beside_the_configuration_is_denied(history
     with AlpacaServer([history], now=market.clock.now(), limit=10**9) as server:
         number = server.exchange.account.number
         server.clock = market.clock
-        config = checked_config({**values, "symbols": list(history.symbols), "mode": "live", "broker": {"account": number}})
+        sure = {"mode": "live", "broker": {"account": number}, "allow_uncertified": False}
+        config = checked_config({**values, "symbols": list(history.symbols), **sure})
+        assert certify(crossing, history.tail(300), state=Path(values["state"]), progress=False).passed
         engine = TradingEngine(config, strategy=crossing, market=market, clock=market.clock, environment={"TK_LIVE": number},
                                broker=lambda ledger, rules: real(server, ledger))  # fmt: skip
         report = engine.run_cycle()

@@ -13,6 +13,7 @@ from toolkit.cycle.connected import connected
 from toolkit.cycle.engine import TradingEngine
 from toolkit.data import ReplayClock, SystemClock
 from toolkit.data.locks import take_lock
+from toolkit.errors import NotArmed, Uncertified
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Event, Position
 from toolkit.execution.standing import kill
@@ -275,7 +276,7 @@ def live(bundled, values, tmp_path, monkeypatch):
         monkeypatch.setenv("TK_ALPACA_SECRET", server.secret)
         monkeypatch.setenv("TK_LIVE", number)
         monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / "user" / name))
-        values |= {"mode": "live", "broker": {"account": number, "url": server.url}}
+        values |= {"mode": "live", "broker": {"account": number, "url": server.url}, "allow_uncertified": False}
         (tmp_path / "live.yaml").write_text(yaml.safe_dump(values))
         monkeypatch.chdir(tmp_path)
         yield server
@@ -308,6 +309,72 @@ def test_a_token_is_for_the_very_config_that_was_armed(live, values, tmp_path):
     assert main(["arm", "live.yaml"]) == 0
     (tmp_path / "live.yaml").write_text(yaml.safe_dump({**values, "interval_minutes": 6.0}))
     assert "CONFIG_CHANGED" in unarmed("live.yaml")[0]
+
+
+def calm(bars):
+    """A strategy given in Python."""
+    return (bars.close > bars.close.shift(5)).astype(float)
+
+
+def by(share):
+    """A sizing given in Python."""
+    return lambda scores, bars: scores * share
+
+
+PARTS = [{"strategy": calm}, {"sizing": by(0.05)}, {"strategy": calm, "sizing": by(0.05)}]
+
+
+@pytest.mark.parametrize("given", PARTS, ids=["strategy", "sizing", "both"])
+def test_what_is_given_in_python_has_an_arming_of_its_own(live, given):
+    """The token of the command is for what the config names; each token ends the one before."""
+    assert main(["arm", "live.yaml"]) == 0
+    engine = TradingEngine(read_config("live.yaml"), **given)
+    try:
+        lacks = engine.watch.venue.unarmed(engine.ledger, SystemClock().now())
+        assert len(lacks) == 1 and "CONFIG_CHANGED" in lacks[0] and "`engine.arm()`" in lacks[0]
+        until = engine.arm(hours=2)
+        assert engine.watch.venue.unarmed(engine.ledger, until) == ()
+        assert len(engine.watch.venue.unarmed(engine.ledger, until + pd.Timedelta("1s"))) == 1
+    finally:
+        engine.close()
+    assert "CONFIG_CHANGED" in unarmed("live.yaml")[0]
+
+
+def test_other_parameters_of_what_is_given_are_armed_again_and_the_same_are_not(live):
+    engine = TradingEngine(read_config("live.yaml"), sizing=by(0.05))
+    engine.arm()
+    engine.close()
+    for share, armed in ((0.05, True), (0.06, False)):
+        engine = TradingEngine(read_config("live.yaml"), sizing=by(share))
+        assert (engine.watch.venue.unarmed(engine.ledger, SystemClock().now()) == ()) is armed
+        engine.close()
+
+
+def test_arming_from_python_asks_for_the_same_conditions(live, values, monkeypatch):
+    monkeypatch.delenv("TK_LIVE")
+    engine = TradingEngine(read_config("live.yaml"), strategy=calm)
+    with pytest.raises(NotArmed, match="3 of 5 conditions; missing: TK_LIVE in the environment.*the token"):
+        engine.arm()
+    monkeypatch.setenv("TK_LIVE", live.exchange.account.number)
+    for hours in (0.0, 13.0, float("nan")):
+        with pytest.raises(NotArmed, match="at most 12 hours"):
+            engine.arm(hours)
+    engine.close()
+    engine = TradingEngine(checked_config({**values, "mode": "paper"}), strategy=calm)
+    with pytest.raises(NotArmed, match="the broker is our own"):
+        engine.arm()
+    engine.close()
+
+
+def test_a_live_account_trades_no_strategy_without_a_certificate(live, values, tmp_path, capsys):
+    (tmp_path / "loose.yaml").write_text(yaml.safe_dump({**values, "allow_uncertified": True}))
+    assert main(["arm", "loose.yaml"]) == 2
+    assert "allow_uncertified is True; mode live trades no strategy without a certificate" in said(capsys)[1]
+    past = read_config("live.yaml").model_copy(update={"allow_uncertified": True})  # which checks nothing
+    engine = TradingEngine(past, strategy=calm)
+    with pytest.raises(Uncertified, match="nothing else lets it trade real money"):
+        engine.run_cycle()
+    engine.close()
 
 
 @pytest.mark.parametrize("missing, said_of_it", [

@@ -12,11 +12,11 @@ import pandas as pd
 
 from toolkit.cli.account import LEDGER, configured
 from toolkit.cycle.config import Config
-from toolkit.cycle.connected import Venue, connected
+from toolkit.cycle.connected import Venue, connected, traded
 from toolkit.cycle.modes import folder_of
 from toolkit.data import SystemClock
 from toolkit.errors import ToolkitError
-from toolkit.execution.arming import Standing, arm, config_hash, disarm, missing, token_flaw
+from toolkit.execution.arming import Standing, arm, disarm, missing, token_flaw
 from toolkit.execution.checks import FIVE
 from toolkit.execution.ledger import Ledger
 from toolkit.kernels.account import UNIT
@@ -32,7 +32,10 @@ Five conditions have to hold at once, each time an order is sent:
   2. the environment says TK_LIVE=<that number>
   3. the broker's account, by the keys in the environment or keyring, has that number
   4. the ledger was made for the mode live (arming makes it, with the cash that the broker's account has)
-  5. this command has written a token for this account and this very config, at most 12 hours ago
+  5. this command has written a token for this account, this very config and the strategy and sizing it names, at most 12
+     hours ago; a strategy or sizing given in Python has its own, written by `engine.arm(hours=2)` on the same conditions
+
+A live account trades no strategy without a certificate (`toolkit certify`); allow_uncertified: true is refused.
 
 Nothing is sent to the broker but the question for its account. Keys are never printed.
 
@@ -104,7 +107,7 @@ def seen(config: Config, venue: Venue | None) -> Standing:
         with closing(Ledger.read(folder)) as ledger:
             mode = ledger.account().mode
     return Standing(
-        config.mode, config.broker.account, config_hash(config.model_dump(mode="json")), os.environ.get("TK_LIVE", ""),
+        config.mode, config.broker.account, venue.trades if venue else traded(config), os.environ.get("TK_LIVE", ""),
         venue.number if venue else "", mode, folder, venue.keys.secret if venue else None,
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, create_model
 
 from toolkit.data.sources.named import checked_source
 from toolkit.data.symbols import checked_symbols
@@ -30,6 +30,12 @@ def _cash(fraction: float) -> float:
     if not (fraction >= 0.0 or fraction == -math.inf):
         raise ValueError("use a fraction of at least 0, or -.inf for none")
     return fraction
+
+
+def _uncertified(allowed: bool, others: ValidationInfo) -> bool:
+    if allowed and others.data.get("mode") == "live":
+        raise ValueError("mode live trades no strategy without a certificate: run `toolkit certify`, and leave this out")
+    return allowed
 
 
 def _model(owner: type, given: Any, *by_mode: str) -> Any:
@@ -117,7 +123,7 @@ class Config(BaseModel):
     anchor: dt.date | None = None
     interval_minutes: Positive = 5.0
     max_api_calls_per_cycle: Annotated[int, Field(ge=0)] | None = None
-    allow_uncertified: bool = False
+    allow_uncertified: Annotated[bool, AfterValidator(_uncertified)] = False
     past_budget: Literal["stale", "refuse"] = "stale"
     strategy: Named = Named(name="trend_and_rsi")
     sizing: Named = Named(name="equal_weight")

@@ -11,7 +11,7 @@ import pandas as pd
 
 from toolkit.cycle.benchmark import HeldEqually
 from toolkit.cycle.config import Config, checked_config, read_config
-from toolkit.cycle.connected import connected
+from toolkit.cycle.connected import armed, connected
 from toolkit.cycle.kept import Given, keep, keep_given
 from toolkit.cycle.loop import run
 from toolkit.cycle.modes import clock_of, folder_of, market_of
@@ -22,13 +22,7 @@ from toolkit.cycle.revealed import Market
 from toolkit.cycle.telemetry import CycleRow, Telemetry
 from toolkit.cycle.turn import Turn, last_row, turn
 from toolkit.cycle.watch import Watch, doubtful
-from toolkit.data import (
-    Bars,
-    Calendar,
-    Clock,
-    ReplayClock,
-    Source,
-)
+from toolkit.data import Bars, Calendar, Clock, ReplayClock, Source
 from toolkit.data.clock import utc
 from toolkit.data.intervals import bars_per_year
 from toolkit.data.sources.named import source_of
@@ -79,7 +73,7 @@ class TradingEngine:
         costs, limits, policy, exits = config.economics()
         self.rules = rules(costs, limits, policy, exits, bars_per_year=bars_per_year(interval))
         self.folder = folder_of(config)
-        venue = connected(config, self.clock, environment) if broker is None else None
+        venue = connected(config, self.clock, environment, chosen, self.sizing) if broker is None else None
         cash = config.cash if venue is None else venue.opening_cash()
         self.ledger = Ledger.open(self.folder, account=config.account, mode=config.mode, cash=cash, clock=self.clock)
         desk = venue.desk(self.ledger) if venue else (broker or PaperBroker)(self.ledger, self.rules)
@@ -159,7 +153,7 @@ class TradingEngine:
     def standing(self, refuse: bool = True) -> tuple[str, ...]:
         """What every report has to say of the strategy: that it trades in real time without a certificate.
 
-        Raises Uncertified if that is not allowed, unless told not to `refuse`. A replay needs none.
+        Raises Uncertified if that is not allowed, unless told not to `refuse`; in mode live it never is. A replay needs none.
         """
         if self.config.mode == "replay":
             return ()
@@ -168,8 +162,10 @@ class TradingEngine:
         if self._certificate is not None and self._certificate.passed:
             return ()
         found = "has no certificate" if self._certificate is None else f"failed: {self._certificate.leaks[0]}"
-        if refuse and not self.config.allow_uncertified:
-            cure = "run `toolkit certify CONFIG`, or certify(strategy, bars) here, or set allow_uncertified: true"
+        live = self.config.mode == "live"
+        if refuse and (live or not self.config.allow_uncertified):
+            cure = "run `toolkit certify CONFIG`, or certify(strategy, bars) here"
+            cure += "; nothing else lets it trade real money" if live else ", or set allow_uncertified: true"
             raise Uncertified(f"{self.signal_generator.name} {found} (in {self.config.state})", cure)
         return (f"UNCERTIFIED: {self.signal_generator.name} {found}",)
 
@@ -235,6 +231,13 @@ class TradingEngine:
         """Nothing is sent any more until a person lifts it with `toolkit resume`; tells `on_halt`."""
         self.watch.halt(why)
 
+    def arm(self, hours: float = 12.0) -> pd.Timestamp:
+        """`toolkit arm` for a strategy or sizing given in Python: real money for up to 12 hours; the instant until which.
+
+        Raises NotArmed for what is missing of the five conditions.
+        """
+        return armed(self.watch.venue, self.ledger, self.clock.now(), hours)
+
     def failed(self, error: Exception) -> None:
         """A cycle that raised leaves a row too, and a halt of it is told."""
         self.watch.tell()
@@ -258,9 +261,6 @@ class TradingEngine:
         if not bars.calendar:
             return False
         return self.clock.now() >= Calendar(bars.calendar).open_instant(last_session(bars) + 1)
-
-    def _over(self) -> bool:
-        return isinstance(self.clock, ReplayClock) and self.clock.done
 
     def missing(self, bars: Bars) -> int:
         """Sessions whose bars should be known by now and are not there; 0 without a calendar."""

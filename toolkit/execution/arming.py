@@ -4,7 +4,8 @@
 2. The environment says TK_LIVE=<that number>.
 3. The broker's account has that number.
 4. The ledger was made for the mode live.
-5. `toolkit arm` has written a token for this account and this configuration, at most 12 hours ago.
+5. `toolkit arm` has written a token for this account, this configuration and the strategy and sizing that it names, at most
+   12 hours ago; `TradingEngine.arm` writes it where these were given in Python, and on the same conditions.
 
 The token is a small file in the state folder, readable by its owner alone and signed with the broker's secret: a token that
 was edited, damaged, copied from another account or made with other keys is none.
@@ -46,7 +47,7 @@ class Standing:
 
     mode: str  # of the configuration
     account: str  # the broker's account number in the configuration
-    config: str  # `config_hash` of the configuration
+    config: str  # a hash of the configuration, the strategy and the sizing
     said: str  # TK_LIVE in the environment
     number: str  # the account number that the broker answered
     ledger: str  # mode of the ledger
@@ -134,7 +135,8 @@ def token_flaw(s: Standing, now: pd.Timestamp) -> str:
     if content["account"] != s.account:
         return f"an arming token for this account (it is for {content['account']!r}; {AGAIN})"
     if content["config"] != s.config:
-        return f"an arming token for this configuration (CONFIG_CHANGED: it is not the one that was armed; {AGAIN})"
+        changed = "CONFIG_CHANGED: configuration, strategy, sizing or version are not those that were armed"
+        return f"an arming token for what trades ({changed}; {AGAIN}, or `engine.arm()` for what is given in Python)"
     armed, until, now = utc(content["armed"]), utc(content["until"]), utc(now)
     if not armed <= now:
         return f"an arming token of the past (it is from {armed:%Y-%m-%d %H:%M:%S} UTC: look at the clock, then {AGAIN})"
