@@ -19,6 +19,7 @@ from toolkit.cycle.replayed import Difference, Replayed, differing
 from toolkit.cycle.revealed import Revealed
 from toolkit.errors import LedgerError
 from toolkit.execution.ledger import Ledger
+from toolkit.kernels.account import UNIT
 
 SPRING = {"start": dt.date(2012, 5, 1), "end": dt.date(2012, 7, 31)}
 
@@ -150,6 +151,55 @@ def test_the_symbols_that_were_kept_are_believed_and_another_configuration_is_no
     assert "the configuration is not the one that the cycle ran with" in str(fewer)
 
 
+FALSIFIED = {
+    "age of AAPL": lambda kept: kept["quotes"][0].update(AAPL=7),
+    "jump of AAPL": lambda kept: kept["quotes"][1].update(AAPL=1.0),
+    "volume of AAPL": lambda kept: kept["quotes"][2].update(AAPL=1e12),
+    "volume of IBM": lambda kept: kept["quotes"][2].pop("IBM"),
+    "micro-dollars": lambda kept: kept["account"].__setitem__(2, kept["account"][2] + UNIT),
+    "micro-shares of AAPL": lambda kept: kept["account"][4].append(["AAPL", 5 * UNIT, 1.0, 1.0, None, None, None, 0]),
+}
+
+
+@pytest.mark.parametrize("what", FALSIFIED)
+def test_a_kept_situation_that_bars_and_events_contradict_is_found(engine, what):
+    """At the first decision nothing is held yet, so that the shares are too many."""
+    again = rewritten(engine, deciding(engine.ledger)[0], FALSIFIED[what])
+    found = [d.what for d in again.found if d.stage in {"quotes", "account"}]
+    assert found == [what] and {"quotes", "account"} <= set(again.compared)
+
+
+def test_bars_that_ended_early_by_one_number_for_all_are_no_difference(engine):
+    early = lambda kept: kept["quotes"][0].update({s: age + 2 for s, age in kept["quotes"][0].items()})  # noqa: E731
+    assert "quotes" not in stages(rewritten(engine, deciding(engine.ledger)[0], early))
+
+
+def test_a_situation_of_an_earlier_toolkit_is_compared_without_the_account(engine):
+    again = rewritten(engine, deciding(engine.ledger)[0], lambda kept: kept.pop("booked"))
+    assert again.same and "account" not in again.compared and "verdicts" in again.compared
+
+
+def test_orders_without_a_situation_are_not_the_same_and_what_cannot_be_compared_is_said(engine):
+    key, orders = engine.ledger.rows("SELECT cycle, count(*) FROM intents GROUP BY cycle ORDER BY rowid LIMIT 1")[0]
+    copy = engine.ledger.copy_to(engine.folder / "copy.sqlite")
+    with sqlite3.connect(copy) as db:
+        db.execute("UPDATE cycles SET situation = NULL WHERE key = ?", (key,))
+    db.close()
+    ledger = Ledger.read(copy)
+    again = replay(key, ledger, engine.config)
+    ledger.close()
+    assert not again.same and again.orders == orders and again.compared == ("bars",)
+    said = f"orders: what {orders} of them were decided on was not kept, it is not to be compared"
+    assert said in str(again) and "all but the bars could not be compared" in str(again)
+
+
+def test_the_account_of_a_later_decision_is_the_fold_of_what_was_booked_by_then(engine):
+    """Fills that were booked later are no part of it."""
+    for number in deciding(engine.ledger):
+        again = replay(number, engine.ledger, engine.config)
+        assert again.same and "account" in again.compared
+
+
 @pytest.mark.parametrize("cycle, said", [(0, "cycle 0 is not among the 64"), (65, "cycle 65 is not among the 64"),
                                          (-65, "cycle -65"), ("trend", "'trend' is not in")])  # fmt: skip
 def test_a_cycle_that_is_not_there_is_an_error_with_its_value(engine, cycle, said):
@@ -228,7 +278,9 @@ def test_the_command_finds_the_newest_run_of_its_account_and_is_exit_0_if_the_sa
     number = deciding(engine.ledger)[-1]
     assert main(["replay", str(written), str(number)]) == 0
     printed = capsys.readouterr().out
-    assert "the same, bit for bit" in printed and "compared: bars, scores, weights, orders, verdicts" in printed
+    assert (
+        "the same, bit for bit" in printed and "compared: bars, quotes, account, scores, weights, orders, verdicts" in printed
+    )
 
 
 def test_the_command_is_exit_1_with_the_differences_if_it_differs(engine, written, values, capsys):

@@ -17,10 +17,12 @@ examples:
   toolkit replay notebooks/trading_config.yaml 'KEY'        its key, as the ledger has it
   toolkit replay paper.yaml last --ledger backup.sqlite    of a copy, or of an earlier run
 
-Compared are the bars (by their fingerprint), the scores, the weights, the orders and the gate's verdicts; a difference is
-printed with what was kept and what came out now. Where the bars differ, the source has rewritten them, or the cache is another
+Compared are the bars (by their fingerprint), ages, jumps and volumes with those of the bars, cash and holdings with the events
+booked until then, the scores, the weights, the orders and the gate's verdicts; a difference is printed with what was kept and
+what came out now. Where the bars differ, the source has rewritten them, or the cache is another
 one; where the scores differ on the same bars, the strategy has changed. Cycles in which nothing was decided keep no situation:
-of them the bars alone are compared. Nothing is sent, and nothing is written.
+of them the bars alone are compared. Orders whose situation is missing are not the same: nothing says on what they were
+decided. Nothing is sent, and nothing is written.
 
 exit status: 0 the same bit for bit, 1 it differs or there is no such cycle, 2 wrong arguments or config
 """

@@ -3,9 +3,11 @@
     replay(-1, ledger, config)      # the last cycle of the ledger
 
 Each stage begins with what the ledger kept, not with what the stage before has made of it again, so that a difference shows
-where it arose: the bars by their fingerprint, the strategy on the bars, the sizing on its scores, the orders from the scores
-and weights that were kept, the gate's verdicts on the situation that was kept.  The gate's second look, just before sending,
-saw another instant and is not repeated.
+where it arose: the bars by their fingerprint, ages, jumps and volumes as those bars have them, cash and holdings as the events
+booked until then add up to, the strategy on the bars, the sizing on its scores, the orders from the scores and weights that
+were kept, the gate's verdicts on the situation that was kept.  What nobody can tell again (the broker's side, switches, the
+highest equity, what had been ordered that day) is taken as it was kept.  The gate's second look, just before sending, saw
+another instant and is not repeated.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Order
 from toolkit.execution.schema import nan
-from toolkit.execution.situation import remembered
+from toolkit.execution.situation import quotes, remembered
 from toolkit.risk.sizing import Sizing, sized
 from toolkit.signals.generator import Scoring, SignalGenerator
 from toolkit.signals.strategies import strategy_name
@@ -42,6 +44,7 @@ FOREVER = 3e9  # seconds: what is stored is looked at, the source is not asked w
 BARS, SIGNALS, DECISIONS = ("bars",), ("scores", "weights"), ("orders", "verdicts")
 IDLE = "no order was planned and no score moved, so no situation was kept; the bars alone are compared"
 OTHER = "the configuration is not the one that the cycle ran with"
+LOST = "no situation was kept, by a toolkit that kept none yet if not lost: all but the bars could not be compared"
 CURE = "`toolkit ledger show` names them"
 ORDERS = """SELECT i.id, i.symbol, i.side, i.qty, i.reference, i.wanted, i.cut_by, i.kind, i.level, i.day, e.after
 FROM intents i JOIN order_events e ON e.id = i.id WHERE i.cycle = ? AND e.before = '' ORDER BY i.rowid"""
@@ -50,6 +53,7 @@ WHERE i.cycle = ? AND v.stage = 'plan' ORDER BY v.seq"""
 REPLACED = "SELECT id FROM order_events WHERE after = 'CANCELED' AND detail = ? ORDER BY seq"
 PLANNED_AT = """SELECT min(e.at) FROM order_events e JOIN intents i ON i.id = e.id
 WHERE i.cycle = ? AND e.before = '' AND e.at <> ''"""
+FOLDED = "SELECT symbol, coalesce(sum(qty), 0), coalesce(sum(cash), 0) FROM events WHERE seq <= ? GROUP BY symbol"
 HELD = "SELECT symbol FROM events WHERE symbol IS NOT NULL AND session < ? GROUP BY symbol HAVING sum(qty) <> 0"
 Values = dict[str, Any]
 
@@ -66,18 +70,27 @@ def replay(cycle: str | int, ledger: Ledger, config: Config, *, strategy: Scorin
         key, session, fingerprint, kept = _kept(ledger, cycle)
         symbols = symbols_of(ledger, config, session, kept)
         at, written = _instant(ledger, key, kept), _written(ledger, key)
+        booked = kept.get("booked", 0) if kept is not None else 0  # 0: by a toolkit that did not number them yet
+        folded = ledger.rows(FOLDED, booked)
     known, found = _bars_again(config, bars, symbols, session, fingerprint, at)
+    count = sum(name.endswith(" id") for name in written[0])
     if kept is None:
-        return Replayed(key, session, BARS, tuple(found), note=IDLE)
+        if count:
+            found.append(Difference("orders", f"what {count} of them were decided on", "not kept", "not to be compared"))
+        return Replayed(key, session, BARS, tuple(found), count, LOST if count else IDLE)
+    compared: tuple[str, ...] = BARS
+    if known is not None and not found:
+        compared, found = (*compared, "quotes"), _quotes(known, kept)
+    if booked:
+        compared, found = (*compared, "account"), found + _account(kept, folded)
     if known is not None:
-        found += _signals(config, known, kept, strategy, sizing)
-    found += _decisions(config, symbols, kept, key, written, interval)
-    compared = BARS + DECISIONS if known is None else BARS + SIGNALS + DECISIONS
+        compared, found = compared + SIGNALS, found + _signals(config, known, kept, strategy, sizing)
+    compared, found = compared + DECISIONS, found + _decisions(config, symbols, kept, key, written, interval)
     note = OTHER if kept.get("config", "") not in {"", config_hash(config.model_dump(mode="json"))} else ""
     decided, asked = key.rsplit("|", 2)[0], strategy_name(strategy if strategy is not None else strategy_of(config))
     if known is not None and decided != asked:
         note = f"it was decided by {decided}, and {asked} was asked to repeat it: pass the former as `strategy`"
-    return Replayed(key, session, compared, tuple(found), sum(name.endswith(" id") for name in written[0]), note)
+    return Replayed(key, session, compared, tuple(found), count, note)
 
 
 def symbols_of(ledger: Ledger, config: Config, session: pd.Timestamp, kept: Mapping[str, Any] | None) -> tuple[str, ...]:
@@ -123,6 +136,26 @@ def _bars_again(config: Config, given: Bars | MarketData | None, symbols: tuple[
     kept = {"symbols": symbols, "last": session, "fingerprint": fingerprint}
     again = {"symbols": known.symbols, "last": known.index[-1] if len(known) else None, "fingerprint": known.fingerprint}
     return known if len(known) else None, differing("bars", kept, again)
+
+
+def _quotes(known: Bars, kept: Mapping[str, Any]) -> list[Difference]:
+    """Ages, jumps and volumes; by how many sessions the bars ended early then, nobody knows now, but it was one number."""
+    seen, (ages, jumps, volumes, _) = quotes(known), kept["quotes"]
+    early = max(0, min((ages[s] - age for s, age in seen.ages.items() if s in ages), default=0))
+    again = {"age": {s: age + early for s, age in seen.ages.items()}, "jump": seen.jumps, "volume": seen.volumes}
+    return [
+        d for name, was in zip(again, (ages, jumps, volumes), strict=True)
+        for d in differing("quotes", {f"{name} of {s}": x for s, x in was.items()},
+                           {f"{name} of {s}": x for s, x in again[name].items()})
+    ]  # fmt: skip
+
+
+def _account(kept: Mapping[str, Any], folded: Sequence[tuple[str | None, int, int]]) -> list[Difference]:
+    """Cash and what was held, against the sums of the events that had been booked."""
+    _, _, cash, _, positions, _ = kept["account"]
+    was = {"micro-dollars": cash} | {f"micro-shares of {symbol}": qty for symbol, qty, *_ in positions if qty}
+    held = {f"micro-shares of {symbol}": qty for symbol, qty, _ in folded if symbol is not None and qty}
+    return differing("account", was, {"micro-dollars": sum(moved for _, _, moved in folded)} | held)
 
 
 def _signals(config: Config, known: Bars, kept: Mapping[str, Any], strategy: Scoring | None, sizing: Sizing | None

@@ -33,6 +33,7 @@ from toolkit.kernels.account import REPLACED, Rules
 from toolkit.kernels.portfolio import decide
 
 EQUITIES = "coalesce(peak, 0), coalesce(day_equity, 0)"  # the highest, and that of the close before, micro-dollars
+BOOKED = "(SELECT coalesce(max(seq), 0) FROM events)"
 Look = Callable[[Quotes, pd.Timestamp, str, Sequence[str]], Situation]
 """From quotes, session, cycle key and the symbols that are asked for to the situation of this instant."""
 
@@ -206,13 +207,13 @@ def _left(ledger: Ledger, done: Turn, planned: Sequence[str]) -> Turn:
 def situated(ledger: Ledger, desk: Desk, seen: Quotes, session: pd.Timestamp, key: str, symbols: Sequence[str]) -> Situation:
     """What account, ledger and broker say now; an engine adds switches, and conditions without which no real money moves."""
     about = desk.outlook(symbols)
-    standing, why, peak, day = ledger.rows(f"SELECT standing, why, {EQUITIES} FROM account")[0]
+    standing, why, peak, day, booked = ledger.rows(f"SELECT standing, why, {EQUITIES}, {BOOKED} FROM account")[0]
     seen = replace(seen, suspect={**seen.suspect, **about.frozen}) if about.frozen else seen
     blocked = f"the broker has blocked the account: {about.blocked}" if about.blocked else ""
     unarmed = UNSEEN if getattr(desk, "live", True) is not False else None
     return Situation(
         desk.account(), seen, today(ledger, session, key), standing, why, blocked, unarmed, peak, day, about.pause,
-        about.accepts, about.skew, "", about.buying_power, about.assets,
+        about.accepts, about.skew, "", about.buying_power, about.assets, booked,
     )  # fmt: skip
 
 

@@ -68,6 +68,7 @@ class Situation:
     clash: str = ""  # where the broker's clock and the calendar disagree about the next open
     buying_power: float = np.inf  # dollars
     assets: Mapping[str, Asset | None] | None = None  # None: no broker to ask
+    booked: int = 0  # the last event that the account is the fold of, by its number; 0: not known
 
     @property
     def past(self) -> Past:
@@ -177,7 +178,7 @@ def remembered(kept: Mapping[str, Any]) -> Situation:
     assets = kept["assets"]
     about = None if assets is None else {s: None if row is None else Asset(*row) for s, row in assets.items()}
     names = {f.name for f in fields(Situation)} - NESTED - {"unarmed", "accepts"}
-    plain = {name: kept[name] for name in names}
+    plain = {"booked": 0} | {name: kept[name] for name in names if name in kept or name != "booked"}
     unarmed = None if kept["unarmed"] is None else tuple(kept["unarmed"])
     accepts = schema.time_of(kept.get("accepts"))
     return Situation(account, Quotes(*kept["quotes"]), done, assets=about, unarmed=unarmed, accepts=accepts, **plain)
