@@ -447,6 +447,12 @@ def test_a_reason_that_is_a_place_is_one_that_was_forgotten(account, tmp_path, c
     assert "say why first" in said(capsys)[1] and not (tmp_path / "state/KILL").exists()
 
 
+@pytest.mark.parametrize("reason", ["x" * 256, "the fills of IBM " * 25, "a/" * 240])
+def test_a_reason_may_be_longer_than_the_name_of_a_file(account, capsys, reason):
+    assert main(["halt", reason]) == 0
+    assert (account.parent / "KILL").read_text().startswith(reason[:200])
+
+
 def test_what_is_no_file_under_the_name_of_a_switch_stops_as_well_and_nobody_waits_for_it(account, capsys):
     os.mkfifo(account / "KILL")
     assert main(["halt", "why", str(account)]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def execute(args: argparse.Namespace) -> int:
     reason = "".join(c for c in " ".join(args.reason.split()) if c.isprintable())[:LONGEST]
     if not reason:
         raise InvalidParameter(f"the reason is {args.reason!r}", "say why, in a few words")
-    if args.place is None and (reason.endswith((".yaml", ".yml")) or Path(reason).exists()):
+    if args.place is None and (reason.endswith((".yaml", ".yml")) or os.path.exists(reason)):
         raise InvalidParameter(f"the reason is {args.reason!r}", 'say why first: toolkit halt "why" CONFIG')
     folder = halted_folder(args.place)
     name = REDUCE_ONLY if args.reduce_only else KILL
