@@ -90,6 +90,13 @@ def test_each_code_denies_in_one_sentence_with_measured_limit_and_cure(code):
     assert said in str(found) and str(found).endswith(f"; {CURES[code]}")
 
 
+@pytest.mark.parametrize("standing", ["HALU", "halt", "active", ""])
+@pytest.mark.parametrize("order", [BUY, SELL])
+def test_a_standing_that_is_none_sends_nothing(standing, order):
+    said = str(verdict(order, after(standing=standing, why="a fall")))
+    assert said.startswith("RISK_DENIED[HALT]") and f"the standing {standing!r}, which is none" in said
+
+
 def test_there_is_a_case_for_every_code_that_the_gate_knows():
     economic = {"MAX_ORDER_NOTIONAL", "MAX_POSITION", "MAX_GROSS", "MIN_CASH", "SHORT_NOT_ALLOWED"}  # tests/test_gate.py
     assert set(CASES) | economic == set(CURES) and len(CURES) >= 30

@@ -48,6 +48,15 @@ def test_a_fill_read_back_rebuilds_the_account(ledger):
     again.close()
 
 
+def test_a_standing_that_is_none_is_weakened_by_a_person_alone(ledger):
+    with ledger.transaction() as db:
+        db.execute("UPDATE account SET standing = 'HALU'")
+    ledger.stand("REDUCE_ONLY", "on holiday", "ada")
+    assert ledger.standing[0] == "HALU"
+    ledger.stand("HALT", "a fall", "gate")
+    assert ledger.standing == ("HALT", "a fall")
+
+
 def test_nothing_of_a_transaction_that_fails_is_kept(ledger):
     twice = [bought(), bought()]
     ledger.plan("s|1", DAY, "bars", [Intent(BUY)], {})

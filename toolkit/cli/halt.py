@@ -11,7 +11,7 @@ from toolkit.cli.account import LEDGER, accounts_in, place_argument, place_of
 from toolkit.data.places import state_folder
 from toolkit.errors import InvalidParameter, LedgerError
 from toolkit.execution.ledger import Ledger
-from toolkit.execution.standing import HALT, KILL, REDUCE_ONLY, Switches, kill
+from toolkit.execution.standing import ACTIVE, KILL, REDUCE_ONLY, Switches, kill
 
 LONGEST = 500  # characters of a reason
 EXAMPLE = """\
@@ -73,7 +73,7 @@ def stopped(account: Path) -> str:
             standing, why = ledger.standing
     except LedgerError:  # of another version, or damaged: whoever opens it next says so, and still opens no position
         return ""
-    return f"{standing}: {why}" if standing == HALT else ""
+    return f"{standing}: {why}" if standing not in {ACTIVE, REDUCE_ONLY} else ""
 
 
 def halted_folder(path: Path | None) -> Path:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from toolkit.execution.costs import check_fractions, check_numbers
 from toolkit.execution.orders import Order, price_said, shares
 from toolkit.execution.situation import Situation
-from toolkit.execution.standing import HALT, REDUCE_ONLY
+from toolkit.execution.standing import ACTIVE, HALT, REDUCE_ONLY
 from toolkit.kernels.account import UNIT
 
 FIVE = 5  # conditions of live trading
@@ -82,9 +82,11 @@ def _switch(asked: Asked, s: Situation, o: Operations) -> Denial | None:
 
 
 def _stands(asked: Asked, s: Situation, o: Operations) -> Denial | None:
-    if s.standing == HALT or (s.standing == REDUCE_ONLY and asked.opening):
-        return Denial(s.standing, s.why, "ACTIVE")
-    return None
+    if s.standing == ACTIVE or (s.standing == REDUCE_ONLY and not asked.opening):
+        return None
+    if s.standing in {HALT, REDUCE_ONLY}:
+        return Denial(s.standing, s.why, ACTIVE)
+    return Denial(HALT, f"the standing {s.standing!r}, which is none: see `toolkit ledger verify`", ACTIVE)
 
 
 def _armed(asked: Asked, s: Situation, o: Operations) -> Denial | None:

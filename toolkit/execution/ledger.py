@@ -28,7 +28,7 @@ from toolkit.kernels.account import UNIT
 
 log = logging.getLogger(__name__)
 _OPEN: WeakValueDictionary[Path, Ledger] = WeakValueDictionary()  # writers of this process: a cell run again takes over
-STRICT = {"ACTIVE": 0, "REDUCE_ONLY": 1, "HALT": 2}
+STRICT = {"ACTIVE": 0, "REDUCE_ONLY": 1, "HALT": 2}  # any other text, of a damaged file, may become HALT or be lifted
 _INHERITED: dict[Path, sqlite3.Connection] = {}  # of the process that we were forked from
 
 
@@ -255,7 +255,7 @@ class Ledger:
     def stand(self, standing: str, why: str, who: str) -> None:
         """ACTIVE, REDUCE_ONLY or HALT from now on, and why; what is no stricter than now keeps the first reason."""
         now, _ = self.standing
-        if standing != now and (standing == "ACTIVE" or STRICT[standing] > STRICT[now]):
+        if standing != now and (standing == "ACTIVE" or STRICT[standing] > STRICT.get(now, 1)):
             with self.transaction() as db:
                 entries.stand(db, standing, why, who, self.now())
 
