@@ -198,6 +198,13 @@ def test_a_switch_acts_before_the_next_order(started, where):
     assert ("maintenance" if where == "environment" else "fire") in str(report)
 
 
+@pytest.mark.parametrize("given", [None, {}, {"TK_ALPACA_KEY": "k"}])
+def test_the_environment_of_the_process_stops_an_account_that_was_given_another(started, monkeypatch, given):
+    monkeypatch.setenv("TK_HALT", "maintenance")
+    report = started(environment=given).run_cycle()
+    assert {v.code for v in report.turn.denials} == {"KILL_SWITCH"} and report.orders == 0
+
+
 def test_a_kill_file_that_appears_while_orders_go_out_lets_none_follow(started):
     engine = started(strategy=always)
     inner = engine.broker.broker

@@ -82,10 +82,10 @@ def left(folder: Path, cure: str) -> int:
     """Says what still stops an account; 1 if something does."""
     with closing(Ledger.read(folder)) as ledger:
         standing, why = ledger.standing
-    own, common = Switches((folder,), {}), Switches((folder.parent,), {})
+    own, common = Switches((folder,)), Switches((folder.parent,))
     still = [f"{standing}: {why}; {cure}"] if standing != ACTIVE else []
-    still += [f"{said}; {cure}" for said in (own.pulled(), own.reduced()) if said]
-    still += [f"{said}; `toolkit resume {folder.parent}` lifts it" for said in (common.pulled(), common.reduced()) if said]
+    still += [f"{said}; {cure}" for said in (own.killed(), own.reduced()) if said]
+    still += [f"{said}; `toolkit resume {folder.parent}` lifts it" for said in (common.killed(), common.reduced()) if said]
     still += [f"{TK_HALT} is set in this environment; unset it where the loop runs"] if os.environ.get(TK_HALT) else []
     for each in still:
         print(f"{folder.name} is still stopped by {each}", file=sys.stderr)

@@ -79,7 +79,7 @@ class TradingEngine:
         desk = venue.desk(self.ledger) if venue else (broker or PaperBroker)(self.ledger, self.rules)
         self.broker = CachedBroker(desk, self.clock)
         self.gate = Gate(limits, self.rules, config.operational())
-        switches = Switches((self.folder, Path(config.state).resolve()), environment)
+        switches = Switches((self.folder, Path(config.state).resolve()), environment or {})
         self.watch = Watch(self.ledger, self.broker, switches, self.gate, self.clock, venue, on_halt)
         self.turned: pd.Timestamp | None = None  # the instant at which a loop turned last
         self.telemetry = Telemetry(self.folder / "telemetry.sqlite", config.max_api_calls_per_cycle)

@@ -24,12 +24,16 @@ class Switches:
     """Where to look before each order is sent: the files of this account and of all, and the environment."""
 
     folders: tuple[Path, ...] = ()
-    environment: Mapping[str, str] | None = field(default=None, repr=False)  # None: the process's, whose values are secret
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # beside the process's; values are secret
 
     def pulled(self) -> str:
         """Why nothing may be sent, "" if it may."""
-        if said := (os.environ if self.environment is None else self.environment).get(TK_HALT, ""):
+        if said := os.environ.get(TK_HALT, "") or self.environment.get(TK_HALT, ""):
             return f"{TK_HALT} is set: {said}"
+        return self.killed()
+
+    def killed(self) -> str:
+        """What the files say of why nothing may be sent, "" if it may."""
         return self._file(KILL)
 
     def reduced(self) -> str:
@@ -70,9 +74,9 @@ def kill(folder: Path, reason: str, name: str = KILL) -> Path:
 
 def unlinked(folder: Path) -> list[str]:
     """Takes the files of a folder away; what they said. LedgerError if one of them stays."""
-    files = Switches((folder,), {})
+    files = Switches((folder,))
     lifted = []
-    for path, said in ((folder / KILL, files.pulled()), (folder / REDUCE_ONLY, files.reduced())):
+    for path, said in ((folder / KILL, files.killed()), (folder / REDUCE_ONLY, files.reduced())):
         if said:
             try:
                 path.unlink()
