@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from tape import Moving, Tape
 
@@ -239,3 +240,24 @@ def test_a_further_leg_comes_out_again_bit_for_bit(engine):
     engine.run_cycle()
     again = [replay(n, engine.ledger, engine.config, strategy=always, bars=engine.data_cache) for n in (1, 2)]
     assert [each.found for each in again] == [(), ()] and [each.orders for each in again] == [2, 2]
+
+
+def test_a_halt_replaces_nothing_that_waits_and_its_cycle_comes_out_again(values):
+    def growing(bars):
+        return always(bars) * (0.05 if bars.index[-1] < pd.Timestamp("2026-11-27") else 1.0)
+
+    clock = Moving("2026-11-25 21:31")
+    limit = {"order_kind": "limit", "order_offset": 0.5, "operations": {"collar": 0.9}}
+    config = checked_config({**values, **limit, "symbols": ["AAA"], "mode": "paper"})
+    engine = TradingEngine(config, strategy=growing, source=Tape(clock), clock=clock, environment={})
+    (first,) = engine.run_cycle().turn.orders
+    clock.time = clock.time.normalize() + pd.Timedelta("2D 18:31:00")  # after the half day that follows Thanksgiving
+    kill(engine.folder, "fire")
+    assert engine.run_cycle().denials == 1 and engine.ledger.status(first.id) == "ACCEPTED"
+    assert engine.run_cycle().denials == 0 and engine.ledger.status(first.id) == "ACCEPTED"
+    unlinked(engine.folder)
+    (second,) = engine.run_cycle().turn.orders
+    assert second.qty > first.qty and engine.ledger.status(first.id) == "CANCELED" and verify(engine.ledger) == []
+    again = [replay(n, engine.ledger, config, strategy=growing, bars=engine.data_cache) for n in (1, 2, 3)]
+    assert [each.found for each in again] == [()] * 3
+    engine.close()

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import resource
 
 import pandas as pd
 import pytest
@@ -16,7 +17,7 @@ from toolkit.data.locks import take_lock
 from toolkit.errors import NotArmed, Uncertified
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Event, Position
-from toolkit.execution.standing import kill
+from toolkit.execution.standing import Switches, kill
 from toolkit.kernels.account import UNIT
 from toolkit.testing.alpaca_server import AlpacaServer
 
@@ -445,6 +446,25 @@ def test_a_file_that_is_no_ledger_halts_nothing_and_says_so(account, tmp_path, c
 def test_a_reason_that_is_a_place_is_one_that_was_forgotten(account, tmp_path, capsys, reason):
     assert main(["halt", reason]) == 2
     assert "say why first" in said(capsys)[1] and not (tmp_path / "state/KILL").exists()
+
+
+def test_a_halt_whose_reason_finds_no_room_says_that_it_stops_all_the_same(account, capsys, caplog):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))  # as on a full disk
+    try:
+        done = main(["halt", "the fills look wrong", str(account)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    out, err = said(capsys)
+    assert done == 0 and "sends no more orders" in out and "NOTHING" not in err and "the reason is not in it" in caplog.text
+    assert Switches((account,)).pulled() and (account / "KILL").read_text() == ""
+
+
+@pytest.mark.parametrize("option, name", [([], "KILL"), (["--reduce-only"], "REDUCE_ONLY")])
+def test_a_switch_that_leads_nowhere_stops_and_is_left_as_it_is(account, capsys, option, name):
+    (account / name).symlink_to(account / "gone" / "away")
+    assert main(["halt", *option, "why", str(account)]) == 0
+    assert "paper-demo" in said(capsys)[0] and not (account / "gone").exists()
 
 
 @pytest.mark.parametrize("reason", ["x" * 256, "the fills of IBM " * 25, "a/" * 240])

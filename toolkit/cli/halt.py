@@ -22,8 +22,9 @@ examples:
   toolkit halt --reduce-only "on holiday" paper.yaml                    positions may be closed, nothing is opened or added to
 
 It writes a file named KILL, with --reduce-only one named REDUCE_ONLY, which a loop looks for before each order, in whatever
-process it runs and after every restart. What waits at the broker is not cancelled, and fills are booked as ever. `toolkit
-resume` takes the files away. Where both are there, or the ledger says HALT, nothing is sent: --reduce-only weakens no halt. An
+process it runs and after every restart. It cancels nothing that waits at the broker, and a halted loop replaces nothing there;
+what the strategy no longer wants at all is still taken back, and fills are booked as ever. `toolkit resume` takes the files
+away. Where both are there, or the ledger says HALT, nothing is sent: --reduce-only weakens no halt. An
 order that turns a position round opens as well, so --reduce-only denies it whole.
 
 exit status: 0 halted, 1 there is no account to halt, 2 wrong arguments or config
@@ -58,7 +59,7 @@ def execute(args: argparse.Namespace) -> int:
         stricter = stopped(account) if args.reduce_only else ""
         may = "opens nothing from now on, what closes a position is sent" if args.reduce_only else "sends no more orders"
         print(f"  {account.name} {f'stays halted, which is stricter: {stricter}' if stricter else may}")
-    print("`toolkit resume` lifts it; what waits at a broker is not cancelled")
+    print("`toolkit resume` lifts it; nothing that waits at a broker is cancelled by it")
     return 0
 
 

@@ -22,7 +22,7 @@ from toolkit.cycle.config import Config
 from toolkit.cycle.modes import clock_of, market_of
 from toolkit.cycle.named import sizing_of, strategy_of
 from toolkit.cycle.replayed import Difference, Replayed, differing
-from toolkit.cycle.turn import Leg, judge, plan
+from toolkit.cycle.turn import Leg, judge, plan, superseded
 from toolkit.data import Bars, MarketData, ReplayClock
 from toolkit.data.intervals import bars_per_year
 from toolkit.data.sources.named import source_of
@@ -180,7 +180,7 @@ def _decisions(config: Config, symbols: tuple[str, ...], kept: Mapping[str, Any]
     verdicts = judge(wish, situation, gate)
     orders = _fields([(v.order, "PLANNED" if v.passed else "DENIED") for v in verdicts] + [(o, "CUT") for o in wish.cut])
     said = {f"{v.order.side} {v.order.symbol}": str((v.code, v.measured, v.limit)) for v in verdicts}
-    replaced = {f"end of {order}": "asked for" for order in wish.superseded}
+    replaced = {f"end of {order}": "asked for" for order in superseded(wish, verdicts, situation.account)}
     return [d for was, now in zip(written, (orders, replaced, said), strict=True)
             for d in differing("verdicts" if now is said else "orders", was, now)]  # fmt: skip
 

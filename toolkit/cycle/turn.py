@@ -34,6 +34,7 @@ from toolkit.kernels.portfolio import decide
 
 EQUITIES = "coalesce(peak, 0), coalesce(day_equity, 0)"  # the highest, and that of the close before, micro-dollars
 BOOKED = "(SELECT coalesce(max(seq), 0) FROM events)"
+HALTED = {"KILL_SWITCH", "HALT"}  # codes of denials that let nothing pass, whatever the order
 Look = Callable[[Quotes, pd.Timestamp, str, Sequence[str]], Situation]
 """From quotes, session, cycle key and the symbols that are asked for to the situation of this instant."""
 
@@ -112,6 +113,13 @@ def judge(wish: Plan, situation: Situation, gate: Gate) -> list[Verdict]:
     return gate.review(wish.orders, replace(situation, account=replace(situation.account, waiting=kept)))
 
 
+def superseded(wish: Plan, verdicts: Sequence[Verdict], account: Account) -> tuple[str, ...]:
+    """Orders that the plan replaces: where a halt denies the successor, what waits at the broker is left as it is."""
+    stopped = {v.order.symbol for v in verdicts if v.code in HALTED}
+    kept = {o.id for o in account.waiting if o.symbol in stopped}
+    return tuple(order for order in wish.superseded if order not in kept)
+
+
 def decided(scores: Mapping[str, float], weights: Mapping[str, float], gate: Gate, key: str, symbols: Sequence[str],
             desk: Desk, around: Callable[[Sequence[str]], Situation], past: Past,
             leg: Leg | None) -> tuple[Plan, Situation, list[Verdict], Leg | None]:  # fmt: skip
@@ -122,7 +130,7 @@ def decided(scores: Mapping[str, float], weights: Mapping[str, float], gate: Gat
         verdicts = judge(wish, situation, gate)
         passed = {v.order.symbol for v in verdicts if v.passed}
         if leg is None or passed == set(leg.times):
-            return wish, situation, verdicts, leg
+            return replace(wish, superseded=superseded(wish, verdicts, situation.account)), situation, verdicts, leg
         leg = leg._replace(times={s: n for s, n in leg.times.items() if s in passed})
 
 

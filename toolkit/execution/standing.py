@@ -6,6 +6,7 @@ which acts before the next order, in whatever process.  Where several of them sp
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pathlib import Path
 from toolkit.errors import LedgerError
 from toolkit.execution.ledger import Ledger
 
+log = logging.getLogger(__name__)
 ACTIVE, REDUCE_ONLY, HALT = "ACTIVE", "REDUCE_ONLY", "HALT"
 KILL = "KILL"  # name of the file that stops every order, in the folder of one account or of all; REDUCE_ONLY is one beside it
 TK_HALT = "TK_HALT"  # name of the environment variable
@@ -63,12 +65,17 @@ class Switches:
 def kill(folder: Path, reason: str, name: str = KILL) -> Path:
     """Stops the accounts below `folder` before their next order, with REDUCE_ONLY all but their closing ones.
 
-    Returns the file, which `toolkit resume` takes away.
+    Returns the file, which `toolkit resume` takes away. OSError where there is none; one without its reason stops them too.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / name
-    if path.is_file() or not path.exists():  # anything else of that name stops them already
-        path.write_text(reason + "\n", encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path.is_file() or not os.path.lexists(path):  # anything else of that name stops them already
+            path.write_text(reason + "\n", encoding="utf-8")
+    except OSError as error:
+        if not os.path.lexists(path):
+            raise
+        log.warning("%s is there and stops them; the reason is not in it (%s)", path, error.strerror)
     return path
 
 
