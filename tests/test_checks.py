@@ -90,6 +90,13 @@ def test_each_code_denies_in_one_sentence_with_measured_limit_and_cure(code):
     assert said in str(found) and str(found).endswith(f"; {CURES[code]}")
 
 
+@pytest.mark.parametrize("streak", [0, 0.0, 0.5, 2.5])
+def test_a_streak_is_a_whole_number_of_at_least_one(streak):
+    with pytest.raises(InvalidParameter, match=f"error_streak is {streak}; use a whole number from 1 on, or inf"):
+        Operations(error_streak=streak)
+    assert Operations(error_streak=1).error_streak == Operations(error_streak=1.0).error_streak and Operations()
+
+
 @pytest.mark.parametrize("standing", ["HALU", "halt", "active", ""])
 @pytest.mark.parametrize("order", [BUY, SELL])
 def test_a_standing_that_is_none_sends_nothing(standing, order):

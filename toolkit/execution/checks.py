@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from toolkit.errors import InvalidParameter
 from toolkit.execution.costs import check_fractions, check_numbers
 from toolkit.execution.orders import Order, price_said, shares
 from toolkit.execution.situation import Situation
@@ -28,7 +29,7 @@ class Operations:
     one before, a fraction (R); adv_share: fraction of the median volume of 20 bars (R); orders_cycle, orders_day,
     orders_symbol_day: counts; fresh_share: fraction of the universe with a bar of the last session (R); max_pause: seconds to
     wait for the broker's pace; max_skew: seconds between the clocks; buying_power: fraction of the broker's that an order may
-    take (R); error_streak: cycles that may fail, or orders that may be rejected, in a row before the account halts;
+    take (R); error_streak: cycles that may fail, or orders that may be rejected, in a row before the account halts, at least 1;
     drawdown_halts: whether it halts beyond the economic limit max_drawdown, so that nothing is sold either.
     """
 
@@ -50,6 +51,8 @@ class Operations:
         check_numbers(self)
         check_fractions(self, 10.0, "adv_share")
         check_fractions(self, 1.0, "collar")
+        if not (self.error_streak == math.inf or (self.error_streak >= 1 and self.error_streak == int(self.error_streak))):
+            raise InvalidParameter(f"Operations.error_streak is {self.error_streak}", "use a whole number from 1 on, or inf")
 
 
 PAPER = Operations(10_000.0, 0.05, 0.40, 0.05, 50, 500, 20, 0.9, 10.0, 30.0, 0.98, 5, True)
