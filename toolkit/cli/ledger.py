@@ -81,6 +81,8 @@ def told(ledger: Ledger) -> int:
     if wrong:
         print(f"error: {ledger.path} does not hold together in {len(wrong)} places; restore a copy", file=sys.stderr)
         return 1
+    for symbol, said in ledger.account().unpriced.items():
+        print(f"note: {symbol}: {said}")
     counts = {name: ledger.rows(f"SELECT count(*) FROM {name}")[0][0] for name in ("events", "intents", "cycles")}
     print(f"{ledger.path}: {', '.join(f'{n:,} {name}' for name, n in counts.items())}, all of it holds together")
     return 0

@@ -33,9 +33,10 @@ def positions(ledger: Ledger) -> list[str]:
     a = ledger.account()
     held = [p for p in a.positions.values() if p.qty]
     lines = [f"{p.symbol:<8}{shares(p.qty):>16}{priced(p.entry):>12}{priced(p.mark):>12}{p.value / UNIT:>16,.2f}"
-             f"{p.value / UNIT / a.equity:>9.1%}" for p in held]  # fmt: skip
+             f"{a.weight(p.symbol):>9.1%}" for p in held]  # fmt: skip
     head = f"{'symbol':<8}{'shares':>16}{'entry':>12}{'mark':>12}{'value':>16}{'weight':>9}"
-    return [f"positions: {len(held)}", *([head, *lines] if lines else [])]
+    notes = [f"note: {symbol}: {said}" for symbol, said in a.unpriced.items()]
+    return [f"positions: {len(held)}", *([head, *lines] if lines else []), *notes]
 
 
 def priced(price: float) -> str:

@@ -239,11 +239,8 @@ class TradingEngine:
         return armed(self.watch.venue, self.ledger, self.clock.now(), hours)
 
     def failed(self, error: Exception) -> None:
-        """A cycle that raised leaves a row too, and a halt of it is told."""
-        self.watch.tell()
-        account, code = self.ledger.account(), getattr(error, "code", type(error).__name__)
-        day = "" if account.session is None else account.session.isoformat()
-        self.telemetry.write(CycleRow(session=day, equity=account.equity, status=f"failed: {code}"))
+        """A cycle that raised leaves a row too, and a halt of it is told; never raises itself."""
+        self.watch.failed(error, self.telemetry)
 
     # --------------------------------------------------------------------------------------------------------- parts
     def bars(self) -> Bars:

@@ -196,9 +196,15 @@ def held_silent(account: Account, ages: Mapping[str, int], most: int) -> tuple[s
         age = ages.get(p.symbol)
         if p.qty and (age is None or age > most):
             since = "has no bar" if age is None else f"has not traded for {age} sessions"
-            what = f"{shares(p.qty)} {p.symbol} are held at ${p.mark:,.2f} and left alone"
+            at = f"at ${p.mark:,.2f}" if p.mark == p.mark else "without a price"
+            what = f"{shares(p.qty)} {p.symbol} are held {at} and left alone"
             said.append(f"{p.symbol} {since}: {what}; look whether it was delisted, renamed or halted")
     return tuple(said)
+
+
+def held_unpriced(account: Account) -> tuple[str, ...]:
+    """What the account holds without a known price: it counts as nothing and is not traded."""
+    return tuple(f"UNPRICED: {symbol}: {said}" for symbol, said in account.unpriced.items())
 
 
 def held_beside(account: Account, symbols: Sequence[str]) -> tuple[str, ...]:

@@ -216,11 +216,13 @@ def situated(ledger: Ledger, desk: Desk, seen: Quotes, session: pd.Timestamp, ke
     """What account, ledger and broker say now; an engine adds switches, and conditions without which no real money moves."""
     about = desk.outlook(symbols)
     standing, why, peak, day, booked = ledger.rows(f"SELECT standing, why, {EQUITIES}, {BOOKED} FROM account")[0]
-    seen = replace(seen, suspect={**seen.suspect, **about.frozen}) if about.frozen else seen
+    account = desk.account()
+    frozen = {**account.unpriced, **about.frozen}
+    seen = replace(seen, suspect={**seen.suspect, **frozen}) if frozen else seen
     blocked = f"the broker has blocked the account: {about.blocked}" if about.blocked else ""
     unarmed = UNSEEN if getattr(desk, "live", True) is not False else None
     return Situation(
-        desk.account(), seen, today(ledger, session, key), standing, why, blocked, unarmed, peak, day, about.pause,
+        account, seen, today(ledger, session, key), standing, why, blocked, unarmed, peak, day, about.pause,
         about.accepts, about.skew, "", about.buying_power, about.assets, booked,
     )  # fmt: skip
 

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from toolkit.cycle.connected import Venue
-from toolkit.cycle.report import held_beside, held_silent
+from toolkit.cycle.report import held_beside, held_silent, held_unpriced
+from toolkit.cycle.telemetry import CycleRow, Telemetry
 from toolkit.cycle.turn import Turn, situated
 from toolkit.data import Bars, Calendar, Clock
 from toolkit.data.clock import utc64
@@ -113,7 +114,7 @@ class Watch:
         """What a report has to say of holdings that nobody decides about, and of the standing."""
         account = self.desk.account()
         silent = held_silent(account, sessions_since(bars, missing), self.gate.limits.max_stale_sessions)
-        return held_beside(account, symbols) + silent + self.told()
+        return held_beside(account, symbols) + silent + held_unpriced(account) + self.told()
 
     def halt(self, why: str) -> None:
         """Nothing is sent any more until a person lifts it with `toolkit resume`; tells `on_halt`."""
@@ -122,6 +123,16 @@ class Watch:
 
     def _halt(self, why: str, who: str) -> None:
         self.ledger.stand(HALT, why, who)
+
+    def failed(self, error: Exception, telemetry: Telemetry) -> None:
+        """A cycle that raised leaves a row too, and a halt of it is told; what fails of that is logged."""
+        try:
+            self.tell()
+            account, code = self.ledger.account(), getattr(error, "code", type(error).__name__)
+            day = "" if account.session is None else account.session.isoformat()
+            telemetry.write(CycleRow(session=day, equity=account.equity, status=f"failed: {code}"))
+        except Exception:  # whatever broke the cycle may break this too: it ends no loop before it has counted its failures
+            log.exception("the failed cycle leaves no row")
 
     def tell(self) -> None:
         """Calls `on_halt` for a halt that nobody was told of yet; what cannot be told is told at the next look."""

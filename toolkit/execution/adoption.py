@@ -41,6 +41,14 @@ class Adopted(NamedTuple):
         """Micro-shares to be booked, signed."""
         return self.there - self.here
 
+    @property
+    def worth(self) -> str:
+        """What they are worth, in words."""
+        known = self.price == self.price
+        return (
+            f"worth ${self.moved * self.price / UNIT:,.2f}" if known else "without a price: they count as $0 until one is known"
+        )
+
 
 @dataclass(frozen=True, repr=False)
 class Adoption:
@@ -63,7 +71,7 @@ class Adoption:
         lines = [f"account {self.number} at the broker"]
         lines += [
             f"  {a.symbol:<8} {shares(a.there):>16} at the broker {shares(a.here):>16} in the ledger: book {shares(a.moved)}"
-            f" at ${a.entry:,.2f}, worth ${a.moved * a.price / UNIT:,.2f}"
+            f" at ${a.entry:,.2f}, {a.worth}"
             for a in self.holdings
         ]
         lines += [f"  cash: book ${self.cash / UNIT:,.2f}"] if self.cash else []
@@ -107,9 +115,9 @@ def book(ledger: Ledger, adoption: Adoption) -> list[Event]:
     for a in adoption.holdings:
         price = a.entry if a.entry > 0.0 else None
         event = Event(f"{name}:{a.symbol}", day, "adoption", a.symbol, None, a.moved, 0, 0, price)
-        position = folding.after(held.get(a.symbol, Position(a.symbol)), event)
-        events.append(event)
-        positions.append(replace(position, mark=a.price))
+        before = held.get(a.symbol, Position(a.symbol))
+        events.append(event)  # what it was bought at is no price of today
+        positions.append(replace(folding.after(before, event), mark=a.price if a.price == a.price else before.mark))
     if adoption.cash:
         events.append(Event(f"{name}:cash", day, "adoption", None, None, 0, adoption.cash))
     ledger.book(events, positions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -57,6 +58,11 @@ def marked(account: Account, bars: Bars) -> dict[str, Position]:
             position, at = account.positions.get(symbol, Position(symbol)), seen[-1]
             found[symbol] = replace(position, mark=float(close[n, at]), seen=bars.index[at])
     return found
+
+
+def first_marks(account: Account, prices: Mapping[str, float]) -> list[Position]:
+    """The positions without a price of which there is one now."""
+    return [replace(account.positions[s], mark=prices[s]) for s in account.unpriced if prices.get(s, math.nan) > 0.0]
 
 
 def event_of(activity: Activity, order: str | None, held: Position) -> Event:

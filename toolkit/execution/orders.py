@@ -142,8 +142,8 @@ class Position:
 
     @property
     def value(self) -> int:
-        """Micro-dollars at the mark, rounded once."""
-        return round(self.qty * self.mark) if self.qty else 0
+        """Micro-dollars at the mark, rounded once; 0 as long as no price is known."""
+        return round(self.qty * self.mark) if self.qty and self.mark == self.mark else 0
 
 
 @dataclass(frozen=True, repr=False)
@@ -167,13 +167,20 @@ class Account:
         """The same in dollars."""
         return self.worth / UNIT
 
+    @property
+    def unpriced(self) -> dict[str, str]:
+        """The symbols of shares that came without a price (a spin-off, a transfer), and what there is to say of them."""
+        held = [p for p in self.positions.values() if p.qty and p.mark != p.mark]
+        return {p.symbol: f"{shares(p.qty)} shares are held, no price of them is known: they count as $0" for p in held}
+
+    def weight(self, symbol: str) -> float:
+        """The value of what is held of a symbol as a fraction of equity; NaN where there is none."""
+        return self.positions[symbol].value / self.worth if self.worth else float("nan")
+
     def frame(self) -> pd.DataFrame:
         """One row a held symbol: shares, entry and mark in dollars, value in dollars, weight as a fraction of equity."""
-        rows = [
-            (p.symbol, p.qty / UNIT, p.entry, p.mark, p.value / UNIT, p.value / UNIT / self.equity)
-            for p in self.positions.values()
-            if p.qty
-        ]
+        held = [p for p in self.positions.values() if p.qty]
+        rows = [(p.symbol, p.qty / UNIT, p.entry, p.mark, p.value / UNIT, self.weight(p.symbol)) for p in held]
         return pd.DataFrame(rows, columns=["symbol", "shares", "entry", "mark", "value", "weight"]).set_index("symbol")
 
     def __repr__(self) -> str:

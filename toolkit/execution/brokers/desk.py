@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -13,6 +13,7 @@ from toolkit.data.clock import Clock
 from toolkit.errors import LedgerMismatch
 from toolkit.execution import folding
 from toolkit.execution.brokers import Broker
+from toolkit.execution.brokers.comparison import ALONE, OURS, differences, strangers
 from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, Outlook, Purse, Report
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Account, Fill, Order, Outcome, Position, shares
@@ -20,13 +21,8 @@ from toolkit.execution.schema import UNSURE, WAITING
 from toolkit.execution.standing import HALT
 from toolkit.kernels.account import UNIT
 
-OURS = "tk1-"  # how our order ids begin
 MONTH, OVERLAP = pd.Timedelta("31D"), pd.Timedelta("1D")  # how far back news are asked for again: they come late
 DRIFT, DRIFTED = 0.01, 3  # fraction of equity, and number of symbols, beyond which books that differ halt
-ALONE = (
-    "another strategy or machine trades this account (one account carries one strategy: give the other an account of its own,"
-    " e.g. a second paper account), or the ledger was restored from a copy"
-)
 ENDS = {"CANCELED", "EXPIRED", "REJECTED"}
 
 
@@ -110,7 +106,9 @@ class BrokerDesk:
         account = self.ledger.account()
         if account.session is not None and account.session >= bars.index[-1]:
             return []
-        self.ledger.settle(bars.index[-1], [], folding.marked(account, bars).values(), [])
+        marked = folding.marked(account, bars)
+        self._price(account, {symbol: position.mark for symbol, position in marked.items()})
+        self.ledger.settle(bars.index[-1], [], marked.values(), [])
         rows = self.ledger.rows(
             "SELECT id, order_id, session, symbol, qty, price, fee, reason FROM events WHERE kind = 'fill' AND session > ?",
             "" if account.session is None else account.session.isoformat(),
@@ -244,14 +242,11 @@ class BrokerDesk:
         return dict(self.ledger.rows("SELECT id, status FROM intents WHERE id IN (SELECT value FROM json_each(?))", ids))
 
     def _strangers(self, reports: list[Report]) -> list[str]:
-        said, states = [], self._states(reports)
-        for report in reports:
-            if report.id.startswith(OURS) and report.id not in states:
-                self._halt(f"order {report.id} is at the broker, the ledger never planned it: {ALONE}")
-                said.append(f"ORPHAN: {report.side} {shares(report.qty)} {report.symbol} ({report.id})")
-            elif not report.id.startswith(OURS) and report.waits:
-                said.append(f"EXTERNAL: {report.side} {shares(report.qty)} {report.symbol} ({report.said}), left alone")
-        return said
+        orphans, others = strangers(reports, self._states(reports))
+        for report in orphans:
+            self._halt(f"order {report.id} is at the broker, the ledger never planned it: {ALONE}")
+        said = [f"ORPHAN: {r.side} {shares(r.qty)} {r.symbol} ({r.id})" for r in orphans]
+        return said + [f"EXTERNAL: {r.side} {shares(r.qty)} {r.symbol} ({r.said}), left alone" for r in others]
 
     def _still_there(self, reports: list[Report]) -> list[str]:
         """Orders of ours that are over here and wait there: a cancellation was lost."""
@@ -276,25 +271,23 @@ class BrokerDesk:
         return [f"CASH: {said}"]
 
     def _drift(self, holdings: list[Holding]) -> list[str]:
-        account = self.ledger.account()
-        theirs = {h.symbol: h for h in holdings}
-        ours = {s: p.qty for s, p in account.positions.items() if p.qty}
-        before, lasting, value = self._frozen, 0, 0.0
-        self._frozen = {}
-        for symbol in sorted(theirs.keys() | ours.keys()):
-            there, here = theirs[symbol].qty if symbol in theirs else 0, ours.get(symbol, 0)
-            if there != here:
-                self._frozen[symbol] = f"{shares(there)} at the broker, {shares(here)} in the ledger"
-                price = theirs[symbol].price if symbol in theirs else account.positions[symbol].mark
-                if symbol in before:  # news come a moment late: what lasts counts
-                    lasting, value = lasting + 1, value + abs(there - here) * price / UNIT
+        account, before = self.ledger.account(), self._frozen
+        self._price(account, {h.symbol: h.price for h in holdings})
+        found = differences(account, holdings)
+        self._frozen = {symbol: each.said for symbol, each in found.items()}
+        differ = [f"{symbol} {why}" for symbol, why in self._frozen.items()]
+        lasting = [each.worth for symbol, each in found.items() if symbol in before]  # news may come a moment late
         if self._frozen != before:
             with self.ledger.transaction() as db:
                 db.execute("UPDATE account SET drift = ?", (json.dumps(self._frozen),))
-        if lasting and (not value <= DRIFT * account.equity or lasting > DRIFTED):
-            differ = "; ".join(f"{s} {why}" for s, why in self._frozen.items())
-            self._halt(f"holdings differ: {differ} (see `toolkit ledger adopt`)")
-        return [f"DRIFT: {symbol} {why}" for symbol, why in self._frozen.items()]
+        if lasting and (not sum(lasting) <= DRIFT * account.equity or len(lasting) > DRIFTED):
+            self._halt(f"holdings differ: {'; '.join(differ)} (see `toolkit ledger adopt`)")
+        return [f"DRIFT: {each}" for each in differ]
+
+    def _price(self, account: Account, prices: Mapping[str, float]) -> None:
+        """Marks what was held without a price."""
+        if first := folding.first_marks(account, prices):
+            self.ledger.book([], first)
 
     def _halt(self, why: str) -> None:
         self.ledger.stand(HALT, why, "reconciliation")

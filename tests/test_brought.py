@@ -1,0 +1,120 @@
+"""What comes to a broker's account, and leaves it, for no trade of ours: it is booked, and no gain."""
+
+import math
+
+import pandas as pd
+import pytest
+from street import Street
+from tape import At
+
+from toolkit.cli import main
+from toolkit.cycle.config import checked_config
+from toolkit.cycle.engine import TradingEngine
+from toolkit.errors import LedgerError
+from toolkit.execution import adoption
+from toolkit.execution.audit import verify
+from toolkit.execution.brokers.desk import BrokerDesk
+from toolkit.execution.situation import Quotes
+from toolkit.kernels.account import UNIT
+
+EVENINGS = [f"2005-03-{day:02} 22:00" for day in (1, 2, 3, 4, 7, 8)]
+
+
+class Shown:
+    """A market of `bars`, as far as the clock has come; what it does not have it leaves out."""
+
+    def __init__(self, bars, clock):
+        self.known, self.clock = bars, clock
+
+    def bars(self, symbols):
+        return self.known.until(self.clock.now()).select([s for s in symbols if s in self.known.symbols])
+
+    def stats(self):
+        return {"hits": 0.0, "misses": 0.0, "api_calls": 0.0}
+
+    def close(self):
+        pass
+
+
+def wanting(weights):
+    """Scores of 1 for the symbols of `weights`, read anew at each cycle."""
+    return lambda bars: pd.DataFrame({s: weights.get(s, 0.0) for s in bars.symbols}, bars.index)
+
+
+@pytest.fixture
+def street(bundled, values):
+    """An engine before a broker in the test's hand, in the evening of 2005-03-01; it wants nothing unless it is told to."""
+    bars, clock, wish, told = bundled.select(["IBM", "MSFT"]), At(EVENINGS[0]), {}, []
+    other = Street(clock, 100_000 * UNIT)
+    other.prices = dict(bars.until(pd.Timestamp("2005-03-01")).close.iloc[-1])
+
+    def started():
+        engine = TradingEngine(
+            checked_config(values | {"mode": "broker-paper", "symbols": list(bars.symbols), "source": "sample"}),
+            strategy=wanting(wish), sizing=lambda scores, bars: scores * 0.1, clock=clock, market=Shown(bars, clock),
+            broker=lambda ledger, rules: BrokerDesk(ledger, other, clock), on_halt=told.append,
+        )  # fmt: skip
+        engine.street, engine.wish, engine.told = other, wish, told
+        return engine
+
+    engine = started()
+    engine.again = started
+    yield engine
+    engine.ledger.close()
+
+
+def evening(engine, n):
+    """The cycle of the n-th evening, after what waited has filled at the price of the street."""
+    for r in engine.street.waiting():
+        engine.street.fill(r.id, r.qty, engine.street.prices[r.symbol])
+    engine.clock.time = pd.Timestamp(EVENINGS[n], tz="UTC")
+    return engine.run_cycle()
+
+
+def equities(engine):
+    """Dollars: the highest, and at the close before."""
+    return [n / UNIT for n in engine.ledger.rows("SELECT peak, day_equity FROM account")[0]]
+
+
+# ------------------------------------------------------------------------------------------------ shares without a price
+def test_shares_that_came_without_a_price_count_as_nothing_and_are_named_until_one_is_known(street, capsys):
+    street.street.prices["SPIN"] = math.nan
+    street.street.tell("transfer", "SPIN", 20 * UNIT, 0)
+    report = evening(street, 1)
+    said = "SPIN: 20 shares are held, no price of them is known: they count as $0"
+    assert report.equity == 100_000.0 and f"UNPRICED: {said}" in str(report)
+    assert street.ledger.account().frame().loc["SPIN", "value"] == 0.0
+    assert street.watch.look(Quotes(), report.session, "k", []).quotes.suspect["SPIN"].startswith("20 shares")
+    for action in ("show", "verify"):
+        assert main(["ledger", action, str(street.folder)]) == 0 and f"note: {said}" in capsys.readouterr().out
+    street.street.prices["SPIN"] = 7.0
+    report = evening(street, 2)
+    assert report.equity == 100_140.0 and "UNPRICED" not in str(report)
+    assert verify(street.ledger) == []
+
+
+def test_shares_of_the_universe_that_came_without_a_price_are_valued_at_the_close(street):
+    street.street.prices["IBM"] = math.nan
+    street.street.tell("transfer", "IBM", 10 * UNIT, 0)
+    report = evening(street, 1)
+    close = street.bars().traded[3, 0, -1]
+    assert report.equity == pytest.approx(100_000.0 + 10 * close) and equities(street) == [report.equity, report.equity]
+
+
+def test_holdings_without_a_price_of_today_are_adopted_at_nothing(street):
+    evening(street, 0)
+    street.street.prices["DEAD"] = math.nan
+    street.street.holdings["DEAD"] = 5 * UNIT
+    found = adoption.proposed(street.ledger, street.street, street.broker.broker)
+    assert "without a price" in str(found)
+    adoption.book(street.ledger, found)
+    assert street.ledger.account().equity == 100_000.0 and list(street.ledger.account().unpriced) == ["DEAD"]
+
+
+def test_what_breaks_a_cycle_and_the_row_of_its_failure_too_ends_no_loop(street, monkeypatch, caplog):
+    def broken():
+        raise LedgerError("the disk is gone", "mend it")
+
+    monkeypatch.setattr(street.ledger, "account", broken)
+    street.failed(ValueError())
+    assert "leaves no row" in caplog.text
