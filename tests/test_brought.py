@@ -10,12 +10,15 @@ from tape import At
 from toolkit.cli import main
 from toolkit.cycle.config import checked_config
 from toolkit.cycle.engine import TradingEngine
-from toolkit.errors import LedgerError
+from toolkit.errors import InvalidParameter, LedgerError
 from toolkit.execution import adoption
 from toolkit.execution.audit import verify
 from toolkit.execution.brokers.desk import BrokerDesk
+from toolkit.execution.ledger import Ledger
 from toolkit.execution.situation import Quotes
+from toolkit.execution.standing import ACTIVE
 from toolkit.kernels.account import UNIT
+from toolkit.testing.alpaca_server import AlpacaServer
 
 EVENINGS = [f"2005-03-{day:02} 22:00" for day in (1, 2, 3, 4, 7, 8)]
 
@@ -44,21 +47,16 @@ def wanting(weights):
 @pytest.fixture
 def street(bundled, values):
     """An engine before a broker in the test's hand, in the evening of 2005-03-01; it wants nothing unless it is told to."""
-    bars, clock, wish, told = bundled.select(["IBM", "MSFT"]), At(EVENINGS[0]), {}, []
+    bars, clock, wish = bundled.select(["IBM", "MSFT"]), At(EVENINGS[0]), {}
     other = Street(clock, 100_000 * UNIT)
     other.prices = dict(bars.until(pd.Timestamp("2005-03-01")).close.iloc[-1])
 
-    def started():
-        engine = TradingEngine(
-            checked_config(values | {"mode": "broker-paper", "symbols": list(bars.symbols), "source": "sample"}),
-            strategy=wanting(wish), sizing=lambda scores, bars: scores * 0.1, clock=clock, market=Shown(bars, clock),
-            broker=lambda ledger, rules: BrokerDesk(ledger, other, clock), on_halt=told.append,
-        )  # fmt: skip
-        engine.street, engine.wish, engine.told = other, wish, told
-        return engine
-
-    engine = started()
-    engine.again = started
+    engine = TradingEngine(
+        checked_config(values | {"mode": "broker-paper", "symbols": list(bars.symbols)}),
+        strategy=wanting(wish), sizing=lambda scores, bars: scores * 0.1, clock=clock, market=Shown(bars, clock),
+        broker=lambda ledger, rules: BrokerDesk(ledger, other, clock),
+    )  # fmt: skip
+    engine.street, engine.wish = other, wish
     yield engine
     engine.ledger.close()
 
@@ -74,6 +72,38 @@ def evening(engine, n):
 def equities(engine):
     """Dollars: the highest, and at the close before."""
     return [n / UNIT for n in engine.ledger.rows("SELECT peak, day_equity FROM account")[0]]
+
+
+# ------------------------------------------------------------------------------------------------- cash at or below 0
+@pytest.mark.parametrize("dollars", [0, -12])
+@pytest.mark.parametrize("new", [True, False])
+def test_a_broker_account_without_cash_is_opened_and_orders_nothing(bundled, values, dollars, new):
+    bars, clock = bundled.select(["IBM", "MSFT"]), At(EVENINGS[0])
+    with AlpacaServer([bars], clock=clock, limit=10**9) as server:
+        config = values | {"mode": "broker-paper", "symbols": ["IBM", "MSFT"], "broker": {"url": server.url}}
+
+        def started():
+            return TradingEngine(
+                checked_config(config), strategy=wanting({"IBM": 1.0}), clock=clock, market=Shown(bars, clock),
+                environment={"TK_ALPACA_KEY": server.key, "TK_ALPACA_SECRET": server.secret},
+            )  # fmt: skip
+
+        if not new:
+            started().close()
+            clock.time = pd.Timestamp(EVENINGS[1], tz="UTC")
+            server.exchange.turn(clock.time)
+        server.exchange.account.book("CSW", server.exchange.at, None, cash=(dollars - 100_000) * UNIT)
+        engine = started()
+        report = engine.run_cycle()
+        assert (report.equity, report.orders) == (dollars, 0) and "return" in str(engine.summary())
+        assert verify(engine.ledger) == [] and engine.ledger.standing[0] == ACTIVE
+        engine.close()
+
+
+@pytest.mark.parametrize("mode, cash", [("paper", 0.0), ("paper", -12.0), ("live", -1e10), ("live", math.nan)])
+def test_cash_that_no_account_begins_with_is_refused(tmp_path, mode, cash):
+    with pytest.raises(InvalidParameter, match="cash is"):
+        Ledger.open(tmp_path, account="none", mode=mode, cash=cash)
 
 
 # ------------------------------------------------------------------------------------------------ shares without a price

@@ -154,8 +154,8 @@ class RunSummary:
             fills=int(telemetry["fills"].sum()),
             denials=int(telemetry["denials"].sum()),
             final_equity=float(telemetry["equity"].iloc[-1]),
-            total_return=float(telemetry["equity"].iloc[-1] / start - 1.0),
-            benchmark_return=float(held.iloc[-1] / held.iloc[0] - 1.0),
+            total_return=_grown(start, float(telemetry["equity"].iloc[-1])),
+            benchmark_return=_grown(float(held.iloc[0]), float(held.iloc[-1])),
             hit_rate=float(hits / looks.sum()) if looks.sum() else 0.0,
             api_calls_per_cycle=float(telemetry["api_calls"].mean()),
             p50_cycle_time=float(times.quantile(0.5)),
@@ -187,6 +187,11 @@ class RunSummary:
     def _repr_html_(self) -> str:
         cells = "".join(f"<tr><th>{escape(a)}</th><td style='text-align:left'>{escape(b)}</td></tr>" for a, b in self.rows())
         return untypeset(f"<table>{cells}</table>")
+
+
+def _grown(first: float, last: float) -> float:
+    """The return as a fraction; NaN of an account that began with nothing."""
+    return last / first - 1.0 if first > 0.0 else math.nan
 
 
 def held_silent(account: Account, ages: Mapping[str, int], most: int) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from toolkit.data.interrupts import deferred_interrupts
 from toolkit.data.locks import take_lock
 from toolkit.errors import LedgerError, LedgerLocked, LedgerMismatch
 from toolkit.execution import entries, ledgerfile, recall, schema
-from toolkit.execution.orders import Account, Event, Intent, Order, Outcome, Position, micro_cash
+from toolkit.execution.orders import Account, Event, Intent, Order, Outcome, Position
 from toolkit.kernels.account import UNIT
 
 log = logging.getLogger(__name__)
@@ -45,10 +45,11 @@ class Ledger:
     def open(cls, folder: Path, *, account: str, mode: str, cash: float, clock: Clock | None = None) -> Ledger:
         """The ledger in `folder`, created with a first transfer of `cash` dollars where there is none.
 
+        A broker's account may begin without cash, or with a debt; one that is there is opened whatever its cash is by now.
         Entries are stamped by `clock`. Raises LedgerLocked if another process writes it, LedgerMismatch if it belongs to
         another account or mode, LedgerError if it cannot be created or read.
         """
-        path, start = folder.resolve() / "ledger.sqlite", micro_cash(cash)
+        path = folder.resolve() / "ledger.sqlite"
         if path in _INHERITED:
             raise LedgerLocked(f"{path} was open when this process was forked", "open it in a process that was started anew")
         if (earlier := _OPEN.get(path)) is not None:
@@ -64,7 +65,7 @@ class Ledger:
                 raise LedgerError(f"{folder} cannot be written ({error})", "choose another state folder") from error
             try:
                 used = clock or SystemClock()
-                connection, epoch = ledgerfile.take_over(path, account, mode, start, used.now().isoformat())
+                connection, epoch = ledgerfile.take_over(path, account, mode, cash, used.now().isoformat())
             except BaseException:
                 os.close(lock)
                 raise

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from toolkit.errors import LedgerError, LedgerMismatch
 from toolkit.execution import schema
+from toolkit.execution.orders import micro_cash
+
+AT_BROKERS = "broker-paper", "live"  # modes of accounts that somebody else keeps
 
 
 def connect(path: Path, read_only: bool) -> sqlite3.Connection:
@@ -30,14 +33,14 @@ def connect(path: Path, read_only: bool) -> sqlite3.Connection:
     return db
 
 
-def take_over(path: Path, account: str, mode: str, start: int, at: str) -> tuple[sqlite3.Connection, int]:
+def take_over(path: Path, account: str, mode: str, cash: float, at: str) -> tuple[sqlite3.Connection, int]:
     """A writer's connection and its epoch, which fences off every earlier writer.
 
-    `start`: micro-dollars of a new account, made `at`. Raises LedgerMismatch for another account or mode, LedgerError for a
-    file that cannot be read or written.
+    `cash`: dollars of a new account, made `at`; 0 or less in a broker's alone. Raises InvalidParameter where that cannot be,
+    LedgerMismatch for another account or mode, LedgerError for a file that cannot be read or written.
     """
     if not path.exists():
-        _create(path, account, mode, start, at)
+        _create(path, account, mode, micro_cash(cash, owing=mode in AT_BROKERS), at)
     db = connect(path, read_only=False)
     try:
         db.execute("BEGIN IMMEDIATE")

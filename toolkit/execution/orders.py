@@ -32,13 +32,14 @@ def order_id(account: str, mode: str, cycle: str, symbol: str, side: str, leg: i
     return "tk1-" + base64.b32encode(blake2b(text.encode(), digest_size=20).digest()).decode().lower()[:26]
 
 
-def micro_cash(cash: float) -> int:
+def micro_cash(cash: float, owing: bool = False) -> int:
     """Micro-dollars of an account's first transfer; beyond $9e9 sums of whole micro-dollars would not be exact.
 
-    Raises InvalidParameter unless 0 < cash <= 9e9.
+    Raises InvalidParameter unless 0 < cash <= 9e9; of an account that may be `owing`, unless -9e9 <= cash <= 9e9.
     """
-    if isinstance(cash, bool) or not (isinstance(cash, Real) and 0.0 < float(cash) <= LARGEST):
-        raise InvalidParameter(f"cash is {cash!r}", "use dollars above 0 and up to 9e9")
+    known = isinstance(cash, Real) and not isinstance(cash, bool) and abs(float(cash)) <= LARGEST
+    if not (known and (owing or cash > 0.0)):
+        raise InvalidParameter(f"cash is {cash!r}", f"use dollars {'from -9e9' if owing else 'above 0'} and up to 9e9")
     return round(float(cash) * UNIT)
 
 
