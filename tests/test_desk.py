@@ -18,6 +18,7 @@ from toolkit.errors import LedgerMismatch, ToolkitError
 from toolkit.execution.audit import verify
 from toolkit.execution.brokers.alpaca import AlpacaBroker
 from toolkit.execution.brokers.desk import BrokerDesk
+from toolkit.execution.brokers.told import book
 from toolkit.execution.checks import Operations
 from toolkit.execution.costs import Costs, Limits, Policy, rules
 from toolkit.execution.gate import Gate
@@ -248,7 +249,7 @@ def test_a_fill_that_was_told_before_its_order_was_found_becomes_the_orders(plac
     server.fault("reset", path="/v2/orders", method="POST")
     assert ordered(desk, ledger) == "UNKNOWN"
     clock.time = evening("2005-03-02")
-    desk._book(desk.broker.activities(evening("2005-03-01")))  # as if no list had the order yet
+    book(ledger, desk.broker.activities(evening("2005-03-01")))  # as if no list had the order yet
     assert ledger.account().positions["IBM"].qty == 7 * UNIT and set(ledger.frame("events")["order_id"].dropna()) == set()
     desk.reconcile()
     fills = ledger.frame("events").query("kind == 'fill'")

@@ -98,7 +98,7 @@ def previewed(engine: TradingEngine) -> Preview:
         leg = Leg(key, again) if status else None
         wish = plan(last_row(scores), last_row(weights), account, engine.rules, key, bars.symbols, past, leg)
         notes += ("denied before: these orders are sent once the gate lets them pass",) * bool(wish.orders and leg)
-    seen = quotes(known, engine.missing(known), doubtful(known))
+    seen = quotes(known, engine.missing(known), doubtful(known) | engine.broker.apart(known))
     situation = engine.watch.look(seen, known.index[-1], key, [o.symbol for o in wish.orders])
     situation = replace(situation, account=account, day_equity=past.before, peak=past.highest)
     verdicts = judge(wish, situation, engine.gate)

@@ -151,6 +151,8 @@ def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], 
     first = key
     with _together(ledger, desk):
         fills, planned = tuple(desk.settle(bars)), legs(ledger, first)
+        apart = desk.apart(bars)
+        issues += tuple(f"SPLIT: {symbol}: {why}" for symbol, why in apart.items())
         key = planned[-1] if planned else first
         close_others(ledger, "" if late else key)
         status = ledger.cycle_status(key)
@@ -160,7 +162,8 @@ def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], 
             return _left(ledger, Turn(fills, repeated=done, late=late and not done, issues=issues), [] if late else planned)
         leg = Leg(first, again) if again else None
         key = f"{first}+{len(planned)}" if again else key
-        around = partial(look or partial(situated, ledger, desk), quotes(bars, missing, suspect), bars.index[-1], key)
+        seen = quotes(bars, missing, {**(suspect or {}), **apart})
+        around = partial(look or partial(situated, ledger, desk), seen, bars.index[-1], key)
         wish, verdicts = Plan(), list[Verdict]()
         if status != "planned":
             past = past_of(ledger, bars.index[-1], key)

@@ -12,6 +12,7 @@ from toolkit.data import Bars
 from toolkit.errors import LedgerError
 from toolkit.execution.brokers.values import Activity
 from toolkit.execution.orders import Account, Event, Position
+from toolkit.execution.splits import Basis
 
 EASTERN = "America/New_York"
 
@@ -49,15 +50,19 @@ def _peak(position: Position, qty: int) -> float:
     return math.nan if qty == 0 or turned else position.peak
 
 
-def marked(account: Account, bars: Bars) -> dict[str, Position]:
-    """The positions of the symbols of `bars`, held or not, at their last closes; one that never traded is left out."""
-    close, found = bars.traded[3], {}
+def marked(account: Account, bars: Bars, found: Mapping[str, Basis]) -> dict[str, Position]:
+    """The positions of the symbols of `bars`, held or not, at their last closes, in the shares that are held (`found`).
+
+    One that never traded is left out.
+    """
+    close, positions = bars.traded[3], {}
     for n, symbol in enumerate(bars.symbols):
         seen = np.flatnonzero(~np.isnan(close[n]))
         if len(seen):
             position, at = account.positions.get(symbol, Position(symbol)), seen[-1]
-            found[symbol] = replace(position, mark=float(close[n, at]), seen=bars.index[at])
-    return found
+            mark = float(close[n, at]) * found.get(symbol, Basis()).factor
+            positions[symbol] = replace(position, mark=mark, seen=bars.index[at])
+    return positions
 
 
 def first_marks(account: Account, prices: Mapping[str, float]) -> list[Position]:

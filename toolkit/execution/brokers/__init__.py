@@ -141,6 +141,10 @@ class Desk(Protocol):
         """Symbols of orders that were cancelled and may still fill: what replaces them waits."""
         ...
 
+    def apart(self, bars: Bars) -> dict[str, str]:
+        """Held symbols with a split that the account's books or the bars alone know, and which: they are not traded."""
+        ...
+
     def outlook(self, symbols: Iterable[str]) -> Outlook:
         """What the broker says of itself and of these symbols, for the gate."""
         ...

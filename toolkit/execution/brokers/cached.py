@@ -68,6 +68,9 @@ class CachedBroker:
     def ending(self) -> set[str]:
         return self.broker.ending()
 
+    def apart(self, bars: Bars) -> dict[str, str]:
+        return self.broker.apart(bars)
+
     def outlook(self, symbols: Iterable[str]) -> Outlook:
         return self.broker.outlook(symbols)
 

@@ -11,12 +11,13 @@ import pandas as pd
 from toolkit.data import Bars
 from toolkit.data.clock import Clock
 from toolkit.errors import LedgerMismatch
-from toolkit.execution import folding
+from toolkit.execution import folding, splits
 from toolkit.execution.brokers import Broker
 from toolkit.execution.brokers.comparison import ALONE, OURS, differences, strangers
+from toolkit.execution.brokers.told import book
 from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, Outlook, Purse, Report
 from toolkit.execution.ledger import Ledger
-from toolkit.execution.orders import Account, Fill, Order, Outcome, Position, shares
+from toolkit.execution.orders import Account, Fill, Order, Position, shares
 from toolkit.execution.schema import UNSURE, WAITING
 from toolkit.execution.standing import HALT
 from toolkit.kernels.account import UNIT
@@ -106,7 +107,7 @@ class BrokerDesk:
         account = self.ledger.account()
         if account.session is not None and account.session >= bars.index[-1]:
             return []
-        marked = folding.marked(account, bars)
+        marked = folding.marked(account, bars, self._bases(account, bars))
         self._price(account, {symbol: position.mark for symbol, position in marked.items()})
         self.ledger.settle(bars.index[-1], [], marked.values(), [])
         rows = self.ledger.rows(
@@ -117,7 +118,14 @@ class BrokerDesk:
 
     def after(self, bars: Bars) -> Account:
         account = self.ledger.account()  # what the broker has filled since is booked by the next cycle
-        return replace(account, positions={**account.positions, **folding.marked(account, bars)}, session=bars.index[-1])
+        positions = account.positions | folding.marked(account, bars, self._bases(account, bars))
+        return replace(account, positions=positions, session=bars.index[-1])
+
+    def apart(self, bars: Bars) -> dict[str, str]:
+        return splits.apart(self._bases(self.ledger.account(), bars))
+
+    def _bases(self, account: Account, bars: Bars) -> dict[str, splits.Basis]:
+        return splits.bases(self.ledger, account, bars, self._start)
 
     def reconcile(self) -> list[str]:
         """Books the broker's news and compares its books with ours; asked again at once, it changes nothing.
@@ -136,7 +144,8 @@ class BrokerDesk:
             known, told = self._booked(), self._news(since)
             reports = self.broker.orders(since)
             self._adopt(reports)
-            self._book(told)
+            for problem in book(self.ledger, told):
+                self._halt(problem)
             self._end(reports)
             said = self._strangers(reports) + self._still_there(reports) + self._drift(self.broker.positions())
         changed = self._booked() != known or self._frozen or abs(self._off) > UNIT
@@ -182,50 +191,6 @@ class BrokerDesk:
                 states[report.id] = "ACCEPTED"
                 if status == "ABANDONED" and report.waits:
                     self.broker.cancel(report.id)
-
-    def _book(self, told: list[Activity]) -> None:
-        """Each activity that is new becomes an event: position, cash, order and event in one transaction.
-
-        A fill of an order that is not known by this name gets its order when that turns up (`entries.name`).
-        """
-        ids = json.dumps([f"broker:{activity.id}" for activity in told])
-        known = set(self.ledger.rows("SELECT id FROM events WHERE id IN (SELECT value FROM json_each(?))", ids))
-        positions = self.ledger.account().positions
-        for activity in told:
-            if (f"broker:{activity.id}",) in known:
-                continue
-            order = self._order_of(activity)
-            problem = self._impossible(activity, order)
-            if problem:
-                self._halt(problem)
-                continue
-            held = positions.get(activity.symbol or "", Position(activity.symbol or ""))
-            event = folding.event_of(activity, order[0] if order else None, held)
-            moved = [folding.after(held, event)] if event.symbol and event.qty else []
-            outcomes = []
-            if order:
-                rest = order[1] - abs(activity.qty)
-                ended = order[2] not in WAITING  # a fill that outran a cancellation: what is left stays cancelled
-                outcomes.append(Outcome(order[0], ("" if ended else "PARTIAL") if rest else "FILLED", rest))
-            self.ledger.book([event], moved, outcomes)
-            known.add((event.id,))
-            positions |= {position.symbol: position for position in moved}
-
-    def _order_of(self, activity: Activity) -> tuple[str, int, str] | None:
-        """Our id of the order that was filled, the micro-shares of it that wait, and its state."""
-        if activity.kind != "fill":
-            return None
-        rows = self.ledger.rows("SELECT id, rest, status FROM intents WHERE broker_id = ?", activity.broker_id)
-        return rows[0] if rows else None
-
-    def _impossible(self, activity: Activity, order: tuple[str, int, str] | None) -> str:
-        if activity.kind != "fill":
-            return ""
-        if not (activity.price is not None and activity.price > 0.0):
-            return f"the broker told of a fill at {activity.price} ({activity.id})"
-        if order and abs(activity.qty) > order[1]:
-            return f"the broker filled {shares(abs(activity.qty))} of {order[0]}, {shares(order[1])} were left"
-        return ""
 
     def _end(self, reports: list[Report]) -> None:
         """Orders that ended without being filled whole, once all that was filled of them is booked."""

@@ -73,6 +73,10 @@ class PaperBroker:
     def ending(self) -> set[str]:
         return set()
 
+    def apart(self, bars: Bars) -> dict[str, str]:
+        """The step books the splits of the bars themselves."""
+        return {}
+
     def outlook(self, symbols: Iterable[str]) -> Outlook:
         return Outlook()
 
