@@ -15,6 +15,7 @@ import pytest
 
 from toolkit.errors import BrokerRefused, BrokerUnavailable
 from toolkit.execution.brokers import Broker
+from toolkit.execution.brokers.values import Split
 from toolkit.execution.orders import Order, order_id
 from toolkit.kernels.account import UNIT
 
@@ -28,6 +29,7 @@ class Kit(Protocol):
     deadline: float  # seconds that a call of the broker may take
     symbols: tuple[str, str]  # two that are traded at every session
     strange: str  # one that the broker does not know
+    split: tuple[str, Split]  # a symbol, and a split of it that is announced
 
     def now(self) -> pd.Timestamp: ...
 
@@ -240,6 +242,14 @@ class BrokerConformance:
         asset = kit.broker.asset(kit.symbols[0])
         assert asset.symbol == kit.symbols[0] and asset.tradable and kit.broker.asset(kit.strange) is None
 
+    def test_a_split_is_told_of_the_days_among_which_its_ex_date_is(self, kit):
+        symbol, split = kit.split
+        day = pd.Timedelta("1D")
+        assert kit.broker.splits(split.day, split.day)[symbol] == split
+        assert kit.broker.splits(split.day - 7 * day, split.day + 7 * day)[symbol] == split
+        assert symbol not in kit.broker.splits(split.day - 7 * day, split.day - day)
+        assert symbol not in kit.broker.splits(split.day + day, split.day + 7 * day)
+
     def test_what_is_asked_ahead_is_told_as_if_it_were_not(self, kit):
         kit.broker.submit(order(kit))
         since, symbols = kit.now(), [*kit.symbols, kit.strange]
@@ -293,6 +303,7 @@ class BrokerConformance:
         "purse": lambda broker, symbol: broker.purse(),
         "clock": lambda broker, symbol: broker.clock(),
         "asset": lambda broker, symbol: broker.asset(symbol),
+        "splits": lambda broker, symbol: broker.splits(pd.Timestamp("2012-11-21"), pd.Timestamp("2012-11-23")),
     }
 
     @pytest.mark.parametrize("way", ["lose_answer", "garble", "stall", "limit"])

@@ -138,6 +138,11 @@ def _of_an_order(case: Case, o: Sent, limits: Limits, operations: Operations) ->
     yield from _of_the_state(case, opening)
     if o.symbol in case.suspect:
         yield "SYMBOL_FROZEN", case.suspect[o.symbol]
+    splits = known.get("splits", {})  # an earlier ledger kept none
+    if splits is None:
+        yield "SPLITS_UNKNOWN", "nobody knows"
+    elif o.symbol in splits:
+        yield "SPLIT_DUE", splits[o.symbol]
     age = case.ages.get(o.symbol)
     if age is None or over(age, limits.max_stale_sessions):
         yield "STALE_DATA", f"{age} sessions"

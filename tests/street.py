@@ -11,7 +11,7 @@ import pandas as pd
 
 from toolkit.data.clock import Clock
 from toolkit.data.meter import Meter
-from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, MarketClock, Purse, Report
+from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, MarketClock, Purse, Report, Split
 from toolkit.execution.orders import Order
 
 DAY = pd.Timedelta("1D")
@@ -31,6 +31,7 @@ class Street:
         self.told: list[Activity] = []
         self.holdings: dict[str, int] = {}
         self.prices: dict[str, float] = {}
+        self.announced: dict[str, Split] = {}
         self.hidden: set[str] = set()  # orders that are not shown
         self.posts: Counter[str] = Counter()
         self.on_arrival: Callable[[Order], None] = lambda order: None
@@ -83,6 +84,9 @@ class Street:
 
     def asset(self, symbol: str) -> Asset:
         return Asset(symbol, True, True, True)
+
+    def splits(self, since: pd.Timestamp, until: pd.Timestamp) -> dict[str, Split]:
+        return {symbol: split for symbol, split in self.announced.items() if since <= split.day <= until}
 
     # ------------------------------------------------------------------------------------------------- the other side
     def waiting(self) -> list[Report]:

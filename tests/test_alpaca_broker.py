@@ -22,6 +22,7 @@ from toolkit.errors import BrokerRefused, BrokerUnavailable, InvalidParameter
 from toolkit.execution.brokers import Broker
 from toolkit.execution.brokers.alpaca import AlpacaBroker
 from toolkit.execution.brokers.alpaca_words import KINDS, WAITING, activity_of, holding_of, price_of, purse_of, report_of
+from toolkit.execution.brokers.values import Split
 from toolkit.execution.credentials import Secret
 from toolkit.execution.orders import Order
 from toolkit.kernels.account import UNIT
@@ -38,6 +39,7 @@ class AlpacaKit:
     """The loopback Alpaca, as the conformance tests want it."""
 
     symbols, strange = ("IBM", "AAPL"), "ZZZZ"
+    split = "AAPL", Split(pd.Timestamp("2005-02-28"), 2.0)
 
     def __init__(self, server: AlpacaServer, bars: Bars) -> None:
         self.server, self.bars, self.clock = server, bars, SkippingClock(EVENING)

@@ -53,6 +53,8 @@ CASES = {
     "MARKET_CLOSED": (BUY, after(clash="next open 14:30 there, 13:30 here"), PAPER, "14:30 there"),
     "CLOCK_SKEW": (BUY, after(skew=-31.0), PAPER, "measured -31.0 s vs limit 30 s"),
     "SYMBOL_FROZEN": (SELL, quoted(suspect={"IBM": "5 there, 4 here"}), PAPER, "measured 5 there, 4 here"),
+    "SPLIT_DUE": (SELL, after(splits={"IBM": "a split of 2 for 1"}), PAPER, "a split of 2 for 1 vs limit no split"),
+    "SPLITS_UNKNOWN": (SELL, after(splits=None), PAPER, "no answer about splits since its close"),
     "DUPLICATE": (BUY, after(today=Today(unsure=(OTHER,))), PAPER, "tk1-o of unknown fate"),
     "SELF_CROSS": (SELL, after(account=replace(ACCOUNT, waiting=(OTHER,))), PAPER, "buy 5 waits (tk1-o)"),
     "PARENT_EXCEEDED": (BUY, after(today=Today(sent={("IBM", "buy"): UNIT})), PAPER, "11 shares vs limit 10 decided"),

@@ -132,6 +132,8 @@ SITUATIONS = {
     "STALE_DATA": quote(0, 2),
     "BAR_JUMP": quote(1, 0.5),
     "SYMBOL_FROZEN": quote(3, "holdings differ"),
+    "SPLIT_DUE": put("splits", {"S2": "a split of 2 for 1"}),
+    "SPLITS_UNKNOWN": put("splits", None),
     "UNIVERSE_PARTIAL": lambda kept: kept["quotes"][0].update({"S3": 9}),
     "HALT": put("standing", "HALT"),
     "REDUCE_ONLY": put("standing", "REDUCE_ONLY"),

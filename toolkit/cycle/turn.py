@@ -226,7 +226,8 @@ def situated(ledger: Ledger, desk: Desk, seen: Quotes, session: pd.Timestamp, ke
     unarmed = UNSEEN if getattr(desk, "live", True) is not False else None
     return Situation(
         account, seen, today(ledger, session, key), standing, why, blocked, unarmed, peak, day, about.pause,
-        about.accepts, about.skew, "", about.buying_power, about.assets, booked,
+        about.accepts, about.skew, "", about.buying_power, about.assets, booked=booked,
+        splits=desk.splitting(session) if symbols else {},
     )  # fmt: skip
 
 

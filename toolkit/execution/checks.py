@@ -113,6 +113,14 @@ def _frozen(asked: Asked, s: Situation, o: Operations) -> Denial | None:
     return Denial("SYMBOL_FROZEN", why, "a symbol without open questions") if why else None
 
 
+def _split(asked: Asked, s: Situation, o: Operations) -> Denial | None:
+    """An order that is sent on a later day than it was decided may fill in other shares than it counts."""
+    if s.splits is None:
+        return Denial("SPLITS_UNKNOWN", "no answer about splits since its close", "the broker's answer")
+    why = s.splits.get(asked.order.symbol)
+    return Denial("SPLIT_DUE", why, "no split between its close and its fill") if why else None
+
+
 def _repeated(asked: Asked, s: Situation, o: Operations) -> Denial | None:
     order = asked.order
     for other in (*s.today.unsure, *s.account.waiting):
@@ -205,7 +213,7 @@ def _power(asked: Asked, s: Situation, o: Operations) -> Denial | None:
 
 
 CHECKS: tuple[Check, ...] = (
-    _switch, _stands, _armed, _clock, _frozen, _repeated, _asset, _price, _size, _counts, _stale, _market, _power,
+    _switch, _stands, _armed, _clock, _frozen, _split, _repeated, _asset, _price, _size, _counts, _stale, _market, _power,
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from toolkit.data import Bars
 from toolkit.errors import LedgerError
@@ -70,12 +71,17 @@ def first_marks(account: Account, prices: Mapping[str, float]) -> list[Position]
     return [replace(account.positions[s], mark=prices[s]) for s in account.unpriced if prices.get(s, math.nan) > 0.0]
 
 
+def day_of(instant: pd.Timestamp) -> pd.Timestamp:
+    """The exchange's date at an instant, tz-naive; a session is its own."""
+    return (instant if instant.tz is None else instant.tz_convert(EASTERN).tz_localize(None)).normalize()
+
+
 def event_of(activity: Activity, order: str | None, held: Position) -> Event:
     """An activity of the broker as an event of the ledger, under the session (the exchange's date) on which it happened.
 
     Of a dividend the price is dollars a share, of a split the new shares for one.
     """
-    day = activity.at.tz_convert(EASTERN).tz_localize(None).normalize().isoformat()
+    day = day_of(activity.at).isoformat()
     if activity.kind == "fill" and activity.symbol is None:
         raise LedgerError(f"the broker told of a fill without a symbol ({activity.id})", "look at the account there")
     reason = "FILLED" if activity.kind == "fill" else ""

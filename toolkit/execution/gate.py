@@ -52,6 +52,8 @@ CURES = {
     "MARKET_CLOSED": "compare the calendar with the broker's notices",
     "CLOCK_SKEW": "set this machine's clock",
     "SYMBOL_FROZEN": "look at its bars, orders and holding, it goes on when they agree",
+    "SPLIT_DUE": "it is decided again at the next close",
+    "SPLITS_UNKNOWN": "the next cycle asks again",
     "DUPLICATE": "wait until the other order has ended",
     "SELF_CROSS": "cancel the other order first",
     "PARENT_EXCEEDED": "report it: more was about to be sent than was decided",

@@ -29,7 +29,7 @@ PATIENCE = pd.Timedelta("10s")  # and this long after it was sent
 LATE = "its open had passed before it was sent"
 PASSING = {
     "KILL_SWITCH", "HALT", "REDUCE_ONLY", "LIVE_NOT_ARMED", "ORDER_RATE", "CLOCK_SKEW", "MARKET_CLOSED", "STALE_DATA",
-    "UNIVERSE_PARTIAL", "SYMBOL_FROZEN", "BUYING_POWER",
+    "UNIVERSE_PARTIAL", "SYMBOL_FROZEN", "SPLITS_UNKNOWN", "BUYING_POWER",
 }  # fmt: skip
 """Codes of denials that time, news or a person takes away within a session."""
 

@@ -69,6 +69,7 @@ class Situation:
     buying_power: float = np.inf  # dollars
     assets: Mapping[str, Asset | None] | None = None  # None: no broker to ask
     booked: int = 0  # the last event that the account is the fold of, by its number; 0: not known
+    splits: Mapping[str, str] | None = field(default_factory=dict)  # between the close and the fill; None: nobody knows
 
     @property
     def past(self) -> Past:
@@ -177,8 +178,11 @@ def remembered(kept: Mapping[str, Any]) -> Situation:
     done = Today(count, by_symbol, turnover, tuple(Order(*row) for row in unsure), {(s, side): qty for s, side, qty in sent})
     assets = kept["assets"]
     about = None if assets is None else {s: None if row is None else Asset(*row) for s, row in assets.items()}
-    names = {f.name for f in fields(Situation)} - NESTED - {"unarmed", "accepts"}
+    names = {f.name for f in fields(Situation)} - NESTED - {"unarmed", "accepts", "splits"}
     plain = {"booked": 0} | {name: kept[name] for name in names if name in kept or name != "booked"}
     unarmed = None if kept["unarmed"] is None else tuple(kept["unarmed"])
     accepts = schema.time_of(kept.get("accepts"))
-    return Situation(account, Quotes(*kept["quotes"]), done, assets=about, unarmed=unarmed, accepts=accepts, **plain)
+    splits = kept.get("splits", {})
+    return Situation(
+        account, Quotes(*kept["quotes"]), done, assets=about, unarmed=unarmed, accepts=accepts, splits=splits, **plain
+    )

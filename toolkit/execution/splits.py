@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from toolkit.data import Bars
+from toolkit.execution.brokers.values import Split
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Account
 from toolkit.kernels.account import UNIT
@@ -30,16 +31,6 @@ class Basis(NamedTuple):
 
     factor: float = 1.0
     said: str = ""  # "" where both sides know the same splits
-
-
-class Split(NamedTuple):
-    """New shares for one old, from a day on."""
-
-    day: pd.Timestamp
-    ratio: float
-
-    def __str__(self) -> str:
-        return f"{self.ratio:.6g} for 1 of {self.day:%Y-%m-%d}"
 
 
 class Move(NamedTuple):

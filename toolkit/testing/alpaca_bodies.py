@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import pandas as pd
 from toolkit.testing.exchange import Exchange
 from toolkit.testing.exchange_tape import Tape
 from toolkit.testing.exchange_values import EASTERN, Activity, ExchangeOrder, Happening, name, said
+
+DECLARED = pd.Timedelta("14D")
 
 
 def instant(at: pd.Timestamp | None) -> str | None:
@@ -55,6 +58,18 @@ def activity_body(one: Activity) -> dict[str, Any]:
     facts |= {"qty": said(one.qty)} if one.qty else {}
     facts |= {"per_share_amount": repr(one.price)} if one.price is not None else {}
     return {key: value for key, value in about.items() if value is not None} | facts | {"status": "executed"}
+
+
+def announcement_body(symbol: str, ratio: float, ex: pd.Timestamp) -> dict[str, Any]:
+    """A split, announced a fortnight before its ex-date."""
+    rate, day = Fraction(ratio).limit_denominator(1000), f"{ex:%Y-%m-%d}"
+    identity = name("announcement", symbol, day)
+    return {
+        "id": identity, "corporate_action_id": identity, "ca_type": "split",
+        "ca_sub_type": "stock_split" if ratio > 1.0 else "reverse_split", "initiating_symbol": symbol, "target_symbol": symbol,
+        "declaration_date": f"{ex - DECLARED:%Y-%m-%d}", "ex_date": day, "record_date": day, "payable_date": day, "cash": "0",
+        "old_rate": str(rate.denominator), "new_rate": str(rate.numerator),
+    }  # fmt: skip
 
 
 def event_body(told: Happening) -> dict[str, Any]:

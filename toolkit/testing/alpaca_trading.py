@@ -21,6 +21,7 @@ import pandas as pd
 from toolkit.testing.alpaca_bodies import (
     account_body,
     activity_body,
+    announcement_body,
     asset_body,
     calendar_body,
     clock_body,
@@ -223,6 +224,20 @@ def calendar(exchange: Exchange, asked: Asked) -> Page:
     return calendar_body(exchange.tape, asked[1].get("start", "1990-01-01"), asked[1].get("end", "2100-01-01")), 200
 
 
+def announcements(exchange: Exchange, asked: Asked) -> Page:
+    """GET /v2/corporate_actions/announcements, of splits by one of their dates."""
+    query, dates = asked[1], ("declaration_date", "ex_date", "record_date", "payable_date")
+    since, until = moment(query, "since"), moment(query, "until")
+    if not query.get("ca_types") or since is None or until is None or query.get("date_type", "ex_date") not in dates:
+        raise Refusal(422, 40010001, "ca_types, since, until and date_type are required")
+    if not pd.Timedelta(0) <= until - since <= pd.Timedelta("90D"):
+        raise Refusal(422, 40010001, "since and until are at most 90 days apart")
+    rows = [announcement_body(*split) for split in exchange.tape.splits()] if "split" in query["ca_types"].split(",") else []
+    first, last, which = f"{since:%Y-%m-%d}", f"{until:%Y-%m-%d}", query.get("date_type", "ex_date")
+    symbol = query.get("symbol")
+    return [row for row in rows if first <= row[which] <= last and symbol in {None, row["initiating_symbol"]}], 200
+
+
 ID = "[^/:]+"
 ROUTES: dict[tuple[str, str], Callable[[Exchange, Asked], Page]] = {
     ("POST", "/v2/orders"): submit,
@@ -238,6 +253,7 @@ ROUTES: dict[tuple[str, str], Callable[[Exchange, Asked], Page]] = {
     ("GET", f"/v2/positions/{ID}"): position,
     ("GET", "/v2/clock"): clock,
     ("GET", "/v2/calendar"): calendar,
+    ("GET", "/v2/corporate_actions/announcements"): announcements,
     ("GET", "/v2/assets"): assets,
     ("GET", f"/v2/assets/{ID}"): asset,
 }

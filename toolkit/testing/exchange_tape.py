@@ -52,6 +52,11 @@ class Tape:
         rows = self.bars.actions[self.bars.actions["bar"] == row].tolist() if row >= 0 else []
         return [(self.bars.symbols[symbol], split, dividend) for _, symbol, split, dividend in rows]
 
+    def splits(self) -> list[tuple[str, float, pd.Timestamp]]:
+        """Symbol, new shares for one old and ex-date of each split of the tape."""
+        rows = self.bars.actions[self.bars.actions["split"] != 1.0].tolist()
+        return [(self.bars.symbols[symbol], split, self.bars.index[bar]) for bar, symbol, split, _ in rows]
+
     def marks(self, k: int) -> dict[str, float]:
         """The last close of each symbol up to the session, NaN before its first."""
         close = self.bars.traded[3, :, : np.searchsorted(self.bars.index, self.calendar.sessions[k], "right")]

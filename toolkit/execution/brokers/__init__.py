@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from toolkit.data import Bars
 from toolkit.data.meter import Meter
-from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, MarketClock, Outlook, Purse, Report
+from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, MarketClock, Outlook, Purse, Report, Split
 from toolkit.execution.orders import Account, Fill, Order
 
 
@@ -79,6 +79,10 @@ class Broker(Protocol):
         """None if the broker does not know the symbol."""
         ...
 
+    def splits(self, since: pd.Timestamp, until: pd.Timestamp) -> Mapping[str, Split]:
+        """Announced splits of all symbols, with an ex-date from the one day of the exchange to the other, both included."""
+        ...
+
 
 class Desk(Protocol):
     """What the cycle needs: an account of which the ledger is the book, and a road for orders.
@@ -143,6 +147,10 @@ class Desk(Protocol):
 
     def apart(self, bars: Bars) -> dict[str, str]:
         """Held symbols with a split that the account's books or the bars alone know, and which: they are not traded."""
+        ...
+
+    def splitting(self, session: pd.Timestamp) -> Mapping[str, str] | None:
+        """Symbols that split between the close of a session and the fills of what is sent now, and how; None: nobody knows."""
         ...
 
     def outlook(self, symbols: Iterable[str]) -> Outlook:

@@ -28,7 +28,7 @@ from toolkit.data.clock import Clock, SystemClock, utc, waiting
 from toolkit.data.meter import Meter
 from toolkit.data.pace import Pace
 from toolkit.errors import BrokerRefused, BrokerUnavailable, InvalidParameter
-from toolkit.execution.brokers.alpaca_pages import EPOCH, activities_of, asset_path, day_of, first_pages, orders_of
+from toolkit.execution.brokers.alpaca_pages import EPOCH, activities_of, asset_path, day_of, first_pages, orders_of, splits_page
 from toolkit.execution.brokers.alpaca_wire import FINAL, Refused, Unsent, Wire
 from toolkit.execution.brokers.alpaca_words import (
     EASTERN,
@@ -43,8 +43,9 @@ from toolkit.execution.brokers.alpaca_words import (
     price_of,
     purse_of,
     report_of,
+    split_of,
 )
-from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, MarketClock, Purse, Report
+from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, MarketClock, Purse, Report, Split
 from toolkit.execution.credentials import SHOWN, Secret
 from toolkit.execution.orders import Order
 
@@ -230,6 +231,11 @@ class AlpacaBroker:
         if asset.symbol != symbol:
             raise BrokerUnavailable(f"Alpaca was asked for {symbol} and sent {asset.symbol}", "ask again later")
         return asset
+
+    def splits(self, since: pd.Timestamp, until: pd.Timestamp) -> dict[str, Split]:
+        with self._wire.within(self.deadline):
+            told = [split_of(each) for each in listed(self._client.get(*splits_page(since, until)))]
+        return {symbol: split for symbols, split in told for symbol in symbols if since <= split.day <= until}
 
     def _read(self, path: str) -> Any:
         with self._wire.within(self.deadline):

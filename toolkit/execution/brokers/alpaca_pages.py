@@ -78,5 +78,11 @@ def activities_of(get: Get, since: pd.Timestamp) -> Iterator[Any]:
         token = {"page_token": last}
 
 
+def splits_page(since: pd.Timestamp, until: pd.Timestamp) -> tuple[str, Query]:
+    """Path and query of the announced splits with an ex-date from one day to another; Alpaca answers for at most 90 days."""
+    days = {"since": f"{since:%Y-%m-%d}", "until": f"{until:%Y-%m-%d}", "date_type": "ex_date"}
+    return "/corporate_actions/announcements", {"ca_types": "split", **days}
+
+
 def text_of(instant: pd.Timestamp) -> str:
     return f"{instant:%Y-%m-%dT%H:%M:%S.%f}Z"

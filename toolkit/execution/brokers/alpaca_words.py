@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from toolkit.errors import BrokerUnavailable
-from toolkit.execution.brokers.values import Activity, Asset, Holding, MarketClock, Purse, Report
+from toolkit.execution.brokers.values import Activity, Asset, Holding, MarketClock, Purse, Report, Split
 from toolkit.execution.orders import Order
 from toolkit.kernels.account import UNIT
 
@@ -144,6 +144,17 @@ def asset_of(said: Any) -> Asset:
     """What may be done with a symbol; one that is not active may not be traded."""
     tradable = flag(said, "tradable") and text(said, "status") == "active"
     return Asset(text(said, "symbol"), tradable, flag(said, "shortable"), flag(said, "fractionable"))
+
+
+def split_of(said: Any) -> tuple[set[str], Split]:
+    """An announced split, with the symbols before and after it."""
+    symbols = {field(said, name) for name in ("initiating_symbol", "target_symbol")} - {None, ""}
+    old, new = number(said, "old_rate"), number(said, "new_rate")
+    if not symbols or not all(isinstance(symbol, str) for symbol in symbols):
+        raise unreadable("initiating_symbol", field(said, "initiating_symbol"))
+    if not (old > 0 and new > 0):
+        raise unreadable("new_rate for old_rate", f"{new} for {old}")
+    return symbols, Split(instant(said, "ex_date").tz_localize(None).normalize(), float(new / old))
 
 
 def listed(said: Any) -> list[Any]:

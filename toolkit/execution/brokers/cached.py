@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -70,6 +70,9 @@ class CachedBroker:
 
     def apart(self, bars: Bars) -> dict[str, str]:
         return self.broker.apart(bars)
+
+    def splitting(self, session: pd.Timestamp) -> Mapping[str, str] | None:
+        return self.broker.splitting(session)
 
     def outlook(self, symbols: Iterable[str]) -> Outlook:
         return self.broker.outlook(symbols)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from toolkit.data import Bars
 from toolkit.data.clock import Clock
-from toolkit.errors import LedgerMismatch
+from toolkit.errors import BrokerRefused, BrokerUnavailable, LedgerMismatch
 from toolkit.execution import folding, splits
 from toolkit.execution.brokers import Broker
 from toolkit.execution.brokers.comparison import ALONE, OURS, differences, strangers
@@ -22,6 +23,7 @@ from toolkit.execution.schema import UNSURE, WAITING
 from toolkit.execution.standing import HALT
 from toolkit.kernels.account import UNIT
 
+log = logging.getLogger(__name__)
 MONTH, OVERLAP = pd.Timedelta("31D"), pd.Timedelta("1D")  # how far back news are asked for again: they come late
 DRIFT, DRIFTED = 0.01, 3  # fraction of equity, and number of symbols, beyond which books that differ halt
 ENDS = {"CANCELED", "EXPIRED", "REJECTED"}
@@ -47,6 +49,7 @@ class BrokerDesk:
         self._frozen: dict[str, str] = json.loads(drift) if drift else {}  # symbols on which the books differ, and how
         self._outlook: Outlook | None = None
         self._ending: set[str] = set()
+        self._splitting: dict[tuple[pd.Timestamp, pd.Timestamp], Mapping[str, str] | None] = {}
         self._purse: Purse | None = None  # as `reconcile` saw it
         self._off = 0  # micro-dollars of cash that the broker had more when it was last asked
 
@@ -121,6 +124,25 @@ class BrokerDesk:
         positions = account.positions | folding.marked(account, bars, self._bases(account, bars))
         return replace(account, positions=positions, session=bars.index[-1])
 
+    def splitting(self, session: pd.Timestamp) -> Mapping[str, str] | None:
+        """Between a close of today and what is sent today there is none; else the broker is asked, once a reconciliation.
+
+        What was sent before the night of a split is for the broker to split, as it tells (`told.resize`).
+        """
+        today, close = folding.day_of(self.clock.now()), folding.day_of(session)
+        if today <= close:
+            return {}
+        if (close, today) not in self._splitting:
+            opens = self.outlook([]).next_open
+            last = today if opens is None else max(today, folding.day_of(opens))
+            try:
+                due = self.broker.splits(close + OVERLAP, last)
+                self._splitting[close, today] = {symbol: f"a split of {split}" for symbol, split in due.items()}
+            except (BrokerUnavailable, BrokerRefused) as error:
+                log.warning("splits since %s are not known (%s)", close, error)
+                self._splitting[close, today] = None
+        return self._splitting[close, today]
+
     def apart(self, bars: Bars) -> dict[str, str]:
         return splits.apart(self._bases(self.ledger.account(), bars))
 
@@ -139,7 +161,7 @@ class BrokerDesk:
         order's later (`entries.name`); an order that ended stays open until all that it filled is told; a fill that only one of
         activities and positions knows is a drift until the next look. The purse follows, where something was booked.
         """
-        since = self._since()
+        since, self._splitting = self._since(), {}
         with self.broker.ahead(since):
             known, told = self._booked(), self._news(since)
             reports = self.broker.orders(since)

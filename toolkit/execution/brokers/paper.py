@@ -77,6 +77,10 @@ class PaperBroker:
         """The step books the splits of the bars themselves."""
         return {}
 
+    def splitting(self, session: pd.Timestamp) -> dict[str, str]:
+        """What waits is split by the step, with the bars."""
+        return {}
+
     def outlook(self, symbols: Iterable[str]) -> Outlook:
         return Outlook()
 

@@ -100,6 +100,16 @@ class Asset:
     fractionable: bool = False
 
 
+class Split(NamedTuple):
+    """New shares for one old, from a day of the exchange on (tz-naive): its ex-date."""
+
+    day: pd.Timestamp
+    ratio: float
+
+    def __str__(self) -> str:
+        return f"{self.ratio:.6g} for 1 of {self.day:%Y-%m-%d}"
+
+
 @dataclass(frozen=True)
 class Outlook:
     """What a broker's side adds to the gate's situation; the defaults are those of our own paper broker."""
