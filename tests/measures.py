@@ -1,72 +1,141 @@
-"""Counts of requests, and how soon a large ledger is ready: what the promises of execution are measured by."""
+"""Requests counted at the other end of real sockets, and how soon a large ledger is ready: what execution promises of both."""
 
 from __future__ import annotations
 
+import datetime as dt
 import time
+import warnings
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import yfinance
+from soak import Moving
 
+from benchmarks.plain_engine import AskedAccount, PlainEngine
 from toolkit.cycle.config import checked_config
 from toolkit.cycle.engine import TradingEngine
-from toolkit.data import Bars, Calendar, ReplayClock
+from toolkit.data import Bars, Calendar
 from toolkit.data.clock import SystemClock
+from toolkit.data.sources import Source
+from toolkit.data.sources.alpaca import AlpacaSource
+from toolkit.data.sources.yahoo import YahooSource
 from toolkit.execution.brokers.paper import PaperBroker
 from toolkit.execution.costs import Costs, Limits, rules
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.lifecycle import close_others, resolve
 from toolkit.testing.alpaca_server import AlpacaServer
+from toolkit.testing.yahoo_server import YahooServer
 
 SYMBOLS = ["AAPL", "GOOG", "IBM", "MSFT"]
+SINCE = dt.date(2010, 1, 4)
+PRICES = "/v2/stocks/bars", "/v1/corporate-actions"  # at Alpaca
+ACCOUNT = "/v2/account", "/v2/positions"
+HOURS = (3, True), (5, False)  # after the close, 19:00 or later in New York, and whether bars are due then
 
 
 @dataclass(frozen=True)
 class Requests:
-    """What the cycles of a month at the loopback Alpaca asked for."""
+    """What the cycles of a month asked for, each figure the most of all cycles of its kind, counted by the servers."""
 
-    idle: int  # the most of a cycle with nothing due, for bars
-    due: int  # the most of a cycle with bars due, for bars: one each symbol
-    reconcile: int  # the most of a reconciliation
-    order: float  # the most an order
-    account: int  # for account and positions, in all
-    plain: int  # the same of the plain loop: account and positions for each symbol, and again for each order
+    cycles: int
+    idle: int  # for bars, of Yahoo or of Alpaca, in a cycle with nothing due
+    yahoo: int  # of Yahoo, in a cycle with bars due
+    alpaca: int  # of Alpaca, for bars and actions, in a cycle with bars due: a page of each
+    same: int  # for the same symbol of Yahoo or the same page of Alpaca, in one cycle
+    reconcile: int  # of the broker beside orders
+    order: float  # of the broker, an order: its submission or cancellation, and the look at its symbol
+
+
+class Month:
+    """A Yahoo and an Alpaca with an account, at the instants of a month."""
+
+    def __init__(self, bars: Bars, month: str) -> None:
+        closes = Calendar("XNYS").closes_between(f"{month}-01", f"{month}-31")
+        self.instants = [(close + pd.Timedelta(hours=h), due) for close in closes for h, due in HOURS]
+        self.clock = Moving(f"{self.instants[0][0]:%Y-%m-%d %H:%M}")
+        self.yahoo = YahooServer(bars.since(pd.Timestamp(SINCE)), now=self.clock.time)
+        self.alpaca = AlpacaServer([bars.since(pd.Timestamp(SINCE))], clock=self.clock, limit=10**9)
+
+    def __enter__(self) -> Month:
+        self.yahoo.__enter__(), self.alpaca.__enter__()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.alpaca.__exit__(*reason), self.yahoo.__exit__(*reason)
+
+    def loop(self, which: str, folder: Path) -> pd.DataFrame:
+        """An engine with prices of `which` at the loopback Alpaca: what each of its cycles asked for."""
+        config = checked_config({
+            "symbols": SYMBOLS, "mode": "broker-paper", "account": which, "state": str(folder / "state"),
+            "start": SINCE, "anchor": SINCE, "allow_uncertified": True, "cache": {"directory": str(folder / which)},
+            "broker": {"url": self.alpaca.url, "requests_per_minute": 1e6},
+        })  # fmt: skip
+        keys = {"TK_ALPACA_KEY": self.alpaca.key, "TK_ALPACA_SECRET": self.alpaca.secret}
+        engine = TradingEngine(config, clock=self.clock, source=self.source(which, folder), environment=keys)
+        rows = [{"due": False, "orders": 0, **self.counted()}]  # to be there asks for the account
+        with closing(engine):
+            for instant, due in self.instants:
+                self.clock.time = self.yahoo.now = instant
+                report = engine.run_cycle()
+                rows.append({"due": due, "orders": report.orders, **self.counted()})
+        return pd.DataFrame(rows)
+
+    def source(self, which: str, folder: Path) -> Source:
+        if which == "yahoo":
+            return YahooSource(self.yahoo.session(), clock=self.clock, shared=folder / "pace")
+        return AlpacaSource(self.alpaca.key, self.alpaca.secret, url=self.alpaca.url, rate=1e6, clock=self.clock)
+
+    def counted(self) -> dict[str, int]:
+        """What came in since the last time, by what it was for; `same` counts what was asked most often."""
+        log = list(self.alpaca.log)
+        charts = Counter(each.symbol or each.path for each in self.yahoo.log)
+        pages = Counter((each.path, *sorted(each.query.items())) for each in log if each.path in PRICES)
+        sent = sum(each.method in ("POST", "DELETE") for each in log)
+        assets = sum("/assets/" in each.path for each in log)
+        account = sum(each.method == "GET" and each.path in ACCOUNT for each in log)
+        self.alpaca.log.clear()
+        self.yahoo.log.clear()
+        return {
+            "prices": charts.total() + pages.total(), "same": max([*charts.values(), *pages.values()], default=0),
+            "sent": sent + assets, "books": len(log) - pages.total() - sent - assets, "account": account,
+        }  # fmt: skip
+
+    def plain(self) -> int:
+        """Questions for account and positions of the plain loop."""
+        loop, asked = PlainEngine(SYMBOLS, self.yahoo.session(), AskedAccount(self.alpaca.url)), 0
+        with warnings.catch_warnings(action="ignore"):  # of yfinance under pandas 3
+            for instant, _ in self.instants:
+                self.clock.time = self.yahoo.now = instant
+                loop.cycle()
+                asked += self.counted()["account"]
+        return asked
 
 
 def requests(bars: Bars, folder: Path, month: str = "2012-03") -> Requests:
-    """A month of two cycles a session, in the evening and at night, of an engine at the loopback Alpaca."""
-    days = Calendar("XNYS").closes_between(f"{month}-01", f"{month}-31")
-    instants = [close + pd.Timedelta(hours=h) for close in days for h in (3, 5)]  # 19:00 to 21:00 or later in New York
-    clock = ReplayClock(instants)
-    with AlpacaServer([bars], clock=clock, limit=10**9) as server:
-        config = checked_config({
-            "symbols": SYMBOLS, "mode": "broker-paper", "account": "counted", "state": str(folder / "state"),
-            "allow_uncertified": True, "cache": {"directory": str(folder / "cache")},
-            "broker": {"url": server.url, "requests_per_minute": 1e6},
-        })  # fmt: skip
-        keys = {"TK_ALPACA_KEY": server.key, "TK_ALPACA_SECRET": server.secret}
-        with closing(TradingEngine(config, clock=clock, environment=keys)) as engine:
-            rows = []
-            for _ in instants:
-                before, orders_before, bars_before = len(server.log), posts(server), engine.source.meter.calls
-                report = engine.run_cycle()
-                sent, fetched = posts(server) - orders_before, engine.source.meter.calls - bars_before
-                assets = sum("/assets/" in r.path for r in server.log[before:])
-                rows.append((fetched, len(server.log) - before - sent - assets, sent, assets, report.orders))
-                clock.advance()
-    table = pd.DataFrame(rows, columns=["bars", "books", "sent", "assets", "orders"]).iloc[1:]  # the first fills the cache
-    account = sum(r.method == "GET" and r.path in ("/v2/account", "/v2/positions") for r in server.log)
-    trading = table[table["orders"] > 0]
+    """A month of two cycles a session, in the evening and at night, of engines with prices of Yahoo and of Alpaca."""
+    tables = {}
+    for which in ("yahoo", "alpaca"):
+        with Month(bars, month) as servers:
+            tables[which] = servers.loop(which, folder)
+    both = pd.concat(tables.values())
+    with_orders = both[both["sent"] > 0]  # where there is no order, what was sent is infinitely much
     return Requests(
-        int(table["bars"].min()), int(table["bars"].max()), int(table["books"].max()),
-        float(((trading["sent"] + trading["assets"]) / trading["orders"]).max()), account,
-        len(instants) * 2 * len(SYMBOLS) + 2 * int(table["orders"].sum()),
+        len(both), int(both.loc[~both["due"], "prices"].max()), int(tables["yahoo"]["prices"].max()),
+        int(tables["alpaca"]["prices"].max()), int(both["same"].max()), int(both["books"].max()),
+        float((with_orders["sent"] / with_orders["orders"]).max()),
     )  # fmt: skip
 
 
-def posts(server: AlpacaServer) -> int:
-    return sum(r.method == "POST" for r in server.log)
+def questions(bars: Bars, folder: Path, month: str = "2012-03") -> tuple[int, int]:
+    """How often an engine asks for account and positions in that month, and the plain loop at the same instants."""
+    yfinance.set_tz_cache_location(str(folder / "zones"))
+    with Month(bars, month) as servers:
+        ours = int(servers.loop("yahoo", folder)["account"].sum())
+    with Month(bars, month) as servers:
+        return ours, servers.plain()
 
 
 def filled(folder: Path, orders: int) -> Path:

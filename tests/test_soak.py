@@ -16,9 +16,13 @@ def test_every_cycle_of_a_loop_with_faulty_fetches_ends_in_a_status_and_no_descr
 
 def test_a_cycle_asks_for_what_is_due_and_for_little_else(bundled, tmp_path):
     found = measures.requests(bundled, tmp_path)
-    assert found.idle == 0 and found.due <= len(measures.SYMBOLS)
-    assert found.reconcile <= 6 and found.order <= 2
-    assert found.account <= 0.2 * found.plain
+    assert found.idle == 0 and (found.yahoo, found.alpaca, found.same) == (len(measures.SYMBOLS), 2, 1)
+    assert found.reconcile <= 6 and 0 < found.order <= 2
+
+
+def test_account_and_positions_are_asked_for_a_fifth_as_often_as_by_the_plain_loop(bundled, tmp_path):
+    ours, plain = measures.questions(bundled, tmp_path)
+    assert 0 < ours <= 0.2 * plain
 
 
 def test_a_ledger_of_100_000_orders_is_ready_in_two_seconds(tmp_path):
