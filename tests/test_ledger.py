@@ -163,7 +163,7 @@ def test_ctrl_c_inside_a_transaction_waits_until_it_is_whole(ledger):
     with pytest.raises(KeyboardInterrupt), ledger.transaction() as db:
         db.execute("UPDATE positions SET qty = 0")
         os.kill(os.getpid(), signal.SIGINT)
-        db.execute("INSERT INTO cycles VALUES ('k','2012-03-01','b','done',0,NULL)")
+        db.execute("INSERT INTO cycles VALUES ('k','2012-03-01','b','done',0,NULL,0)")
     assert ledger.cycle_status("k") == "done"
     ledger.plan("s|1", DAY, "bars", [], {}, done=True)  # no transaction was left open
 
@@ -249,5 +249,5 @@ def test_a_ledger_of_another_version_is_named_when_it_is_read(ledger):
     ledger.close()
     with sqlite3.connect(ledger.path) as other:
         other.execute("UPDATE account SET version = 1")
-    with pytest.raises(LedgerMismatch, match="is of version 1, not 4; trade it once"):
+    with pytest.raises(LedgerMismatch, match="is of version 1, not 5; trade it once"):
         Ledger.read(ledger.path)

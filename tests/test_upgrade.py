@@ -110,6 +110,16 @@ def test_a_ledger_of_version_2_is_brought_forward_whole(old, further):
     again.close()
 
 
+def test_the_last_event_of_a_cycle_is_taken_to_be_that_of_its_session(old):
+    """Which had been booked when a cycle was closed was not written yet."""
+    arrived(old)
+    ledger = opened(old.parent)
+    sessions = dict(ledger.rows("SELECT seq, session FROM events"))
+    closed = ledger.rows("SELECT session, booked FROM cycles WHERE equity IS NOT NULL ORDER BY rowid")
+    assert closed and all(booked == max(n for n, day in sessions.items() if day <= session) for session, booked in closed)
+    ledger.close()
+
+
 def test_its_tables_are_those_of_a_new_ledger(old, tmp_path):
     brought, new = opened(old.parent), opened(tmp_path / "new")
     ours, theirs = columns(brought), columns(new)

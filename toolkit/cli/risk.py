@@ -7,10 +7,9 @@ import math
 from contextlib import closing
 from pathlib import Path
 
-import pandas as pd
-
 from toolkit.cli.account import configured, place_of
 from toolkit.cycle.config import Config
+from toolkit.cycle.flows import curve_of
 from toolkit.cycle.incident import bars_at, market_at
 from toolkit.errors import InvalidParameter, LedgerError
 from toolkit.execution.ledger import Ledger
@@ -25,7 +24,7 @@ examples:
   toolkit risk notebooks/trading_config.yaml --benchmark AAPL --window 252
 
 The holdings are those of the ledger after the last settled session, at the closes of that session as they are stored; it works
-while a loop runs. Limits are those of the config that measure the whole account.
+while a loop runs. Drawdowns are net of deposits and withdrawals. Limits are those of the config that measure the whole account.
 
 exit status: 0 within every limit, 1 a limit is broken, or there is nothing to report on, 2 wrong arguments or config
 """
@@ -64,18 +63,14 @@ def report_of(config: Config, path: Path, benchmark: str | None, window: int) ->
     """The report of the account in a ledger, at its last settled session."""
     with closing(Ledger.read(path)) as ledger:
         account = ledger.account()
-        curve = ledger.rows("SELECT session, equity FROM cycles WHERE equity IS NOT NULL ORDER BY rowid")
+        curve = curve_of(ledger)
     if account.session is None:
         raise LedgerError(f"{path} has settled no session yet", "run a cycle first")
     held = {symbol: p.value / UNIT for symbol, p in account.positions.items() if p.qty}
     asked = list(dict.fromkeys([*config.symbols, *held, *([benchmark] if benchmark else [])]))
     bars = bars_at(market_at(config), asked, account.session)
-    values = pd.Series(
-        [equity / UNIT for _, equity in curve], pd.DatetimeIndex([session for session, _ in curve]), name="equity"
-    )
-    values = values.groupby(level=0).last()
     return risk_report(
-        bars, held, account.equity, benchmark=benchmark, curve=values if len(values) else None, limits=limits_of(config),
+        bars, held, account.equity, benchmark=benchmark, curve=curve if len(curve) else None, limits=limits_of(config),
         window=window,
     )  # fmt: skip
 

@@ -12,15 +12,16 @@ import pandas as pd
 from toolkit.cycle.benchmark import HeldEqually
 from toolkit.cycle.config import Config, checked_config, read_config
 from toolkit.cycle.connected import armed, connected
+from toolkit.cycle.flows import earned
 from toolkit.cycle.kept import Given, keep, keep_given
 from toolkit.cycle.loop import run
 from toolkit.cycle.modes import clock_of, folder_of, market_of
 from toolkit.cycle.named import sizing_of, strategy_of
 from toolkit.cycle.preview import Preview, previewed
-from toolkit.cycle.report import CycleReport, RunSummary, behind
+from toolkit.cycle.report import CycleReport, RunSummary, behind, ending
 from toolkit.cycle.revealed import Market
 from toolkit.cycle.telemetry import CycleRow, Telemetry
-from toolkit.cycle.turn import Turn, last_row, turn
+from toolkit.cycle.turn import last_row, turn
 from toolkit.cycle.watch import Watch, doubtful
 from toolkit.data import Bars, Calendar, Clock, ReplayClock, Source
 from toolkit.data.clock import utc
@@ -83,7 +84,8 @@ class TradingEngine:
         self.watch = Watch(self.ledger, self.broker, switches, self.gate, self.clock, venue, on_halt)
         self.turned: pd.Timestamp | None = None  # the instant at which a loop turned last
         self.telemetry = Telemetry(self.folder / "telemetry.sqlite", config.max_api_calls_per_cycle)
-        self._start = len(self.telemetry), self.ledger.account().equity  # of this run: earlier cycles, dollars
+        account = self.ledger.account()
+        self._start = len(self.telemetry), account.equity, account.booked  # of this run: earlier cycles, dollars, events
         if (opening := self.ledger.opening_cash) != config.cash and venue is None:
             log.warning("account %s began with $%.2f, cash in the configuration is ignored", config.account, opening)
         before = self.telemetry.frame().query("benchmark > 0")["benchmark"]  # a resumed account goes on from its last value
@@ -196,10 +198,14 @@ class TradingEngine:
         return self.clock.left - (not self.clock.done and self.turned == self.clock.now())
 
     def summary(self) -> RunSummary:
-        """This run so far in a dozen numbers; earlier runs of the same account are in its telemetry."""
-        earlier, equity = self._start
+        """This run so far in a dozen numbers; earlier runs of the same account are in its telemetry.
+
+        The return is net of deposits and withdrawals.
+        """
+        earlier, equity, booked = self._start
         notes = dict.fromkeys((*self.standing(refuse=False), *self._noted))  # each once
-        return RunSummary.of(self.telemetry.frame().iloc[earlier:], equity, self.ended, tuple(notes))
+        net = earned(self.ledger, equity, booked)
+        return RunSummary.of(self.telemetry.frame().iloc[earlier:], equity, self.ended, tuple(notes), net)
 
     def get_cache_stats(self) -> dict[str, float]:
         """hit_rate and miss_rate as fractions and total_requests as a count, over bars, indicators and account."""
@@ -278,13 +284,6 @@ class TradingEngine:
             "indicators_hits": int(scores["hits"]), "indicators_misses": int(scores["misses"]),
             "account_hits": self.broker.hits, "account_misses": self.broker.misses,
         }  # fmt: skip
-
-
-def ending(outcome: Turn, bars: Bars) -> str:
-    """How a cycle ended, in a word."""
-    if outcome.late:
-        return "late"
-    return "repeated" if outcome.repeated else "partial" if behind(bars) else "done"
 
 
 def last_session(bars: Bars) -> int:

@@ -131,8 +131,11 @@ class RunSummary:
     notes: tuple[str, ...] = ()  # what is to be known of the strategy, and in real time of the last cycle
 
     @classmethod
-    def of(cls, telemetry: pd.DataFrame, start: float, ended: str, notes: tuple[str, ...] = ()) -> RunSummary:
+    def of(cls, telemetry: pd.DataFrame, start: float, ended: str, notes: tuple[str, ...] = (),
+           earned: float | None = None) -> RunSummary:  # fmt: skip
         """The summary of a run's telemetry; `start` is the equity before its first cycle, in dollars.
+
+        `earned`: the return net of deposits and withdrawals (`cycle.flows`), where there were some.
 
         Cycles that failed are counted in a note, and nowhere else.
         """
@@ -154,7 +157,7 @@ class RunSummary:
             fills=int(telemetry["fills"].sum()),
             denials=int(telemetry["denials"].sum()),
             final_equity=float(telemetry["equity"].iloc[-1]),
-            total_return=_grown(start, float(telemetry["equity"].iloc[-1])),
+            total_return=_grown(start, float(telemetry["equity"].iloc[-1])) if earned is None else earned,
             benchmark_return=_grown(float(held.iloc[0]), float(held.iloc[-1])),
             hit_rate=float(hits / looks.sum()) if looks.sum() else 0.0,
             api_calls_per_cycle=float(telemetry["api_calls"].mean()),
@@ -192,6 +195,13 @@ class RunSummary:
 def _grown(first: float, last: float) -> float:
     """The return as a fraction; NaN of an account that began with nothing."""
     return last / first - 1.0 if first > 0.0 else math.nan
+
+
+def ending(outcome: Turn, bars: Bars) -> str:
+    """How a cycle ended, in a word."""
+    if outcome.late:
+        return "late"
+    return "repeated" if outcome.repeated else "partial" if behind(bars) else "done"
 
 
 def held_silent(account: Account, ages: Mapping[str, int], most: int) -> tuple[str, ...]:

@@ -33,7 +33,6 @@ from toolkit.kernels.account import REPLACED, Rules
 from toolkit.kernels.portfolio import decide
 
 EQUITIES = "coalesce(peak, 0), coalesce(day_equity, 0)"  # the highest, and that of the close before, micro-dollars
-BOOKED = "(SELECT coalesce(max(seq), 0) FROM events)"
 HALTED = {"KILL_SWITCH", "HALT"}  # codes of denials that let nothing pass, whatever the order
 Look = Callable[[Quotes, pd.Timestamp, str, Sequence[str]], Situation]
 """From quotes, session, cycle key and the symbols that are asked for to the situation of this instant."""
@@ -218,7 +217,7 @@ def _left(ledger: Ledger, done: Turn, planned: Sequence[str]) -> Turn:
 def situated(ledger: Ledger, desk: Desk, seen: Quotes, session: pd.Timestamp, key: str, symbols: Sequence[str]) -> Situation:
     """What account, ledger and broker say now; an engine adds switches, and conditions without which no real money moves."""
     about = desk.outlook(symbols)
-    standing, why, peak, day, booked = ledger.rows(f"SELECT standing, why, {EQUITIES}, {BOOKED} FROM account")[0]
+    standing, why, peak, day = ledger.rows(f"SELECT standing, why, {EQUITIES} FROM account")[0]
     account = desk.account()
     frozen = {**account.unpriced, **about.frozen}
     seen = replace(seen, suspect={**seen.suspect, **frozen}) if frozen else seen
@@ -226,8 +225,8 @@ def situated(ledger: Ledger, desk: Desk, seen: Quotes, session: pd.Timestamp, ke
     unarmed = UNSEEN if getattr(desk, "live", True) is not False else None
     return Situation(
         account, seen, today(ledger, session, key), standing, why, blocked, unarmed, peak, day, about.pause,
-        about.accepts, about.skew, "", about.buying_power, about.assets, booked=booked,
-        splits=desk.splitting(session) if symbols else {},
+        about.accepts, about.skew, "", about.buying_power, about.assets, account.booked,
+        desk.splitting(session) if symbols else {},
     )  # fmt: skip
 
 

@@ -133,7 +133,8 @@ def close_cycle(db: sqlite3.Connection, key: str) -> None:
     open_ = count_open(db, key)
     if open_:
         raise LedgerError(f"cycle {key} has {open_} orders that are not sent", "run the cycle again to send them")
-    db.execute("UPDATE cycles SET status = 'done', equity = ? WHERE key = ?", (_equity(db), key))
+    change = "status = 'done', equity = ?, booked = (SELECT max(seq) FROM events)"
+    db.execute(f"UPDATE cycles SET {change} WHERE key = ?", (_equity(db), key))
 
 
 def count_open(db: sqlite3.Connection, key: str) -> int:

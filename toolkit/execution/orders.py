@@ -157,6 +157,7 @@ class Account:
     positions: dict[str, Position] = field(default_factory=dict)
     session: pd.Timestamp | None = None  # None: nothing was settled yet
     waiting: tuple[Order, ...] = ()  # accepted, not filled
+    booked: int = field(default=0, compare=False)  # the last event that it is the fold of, by its number
 
     @property
     def worth(self) -> int:

@@ -48,13 +48,14 @@ def account_of(db: sqlite3.Connection, writer: bool) -> Account:
 
 def account_in(db: sqlite3.Connection) -> Account:
     """Cash, positions and accepted orders as of the last settled session."""
-    name, mode, cash, session = db.execute("SELECT name, mode, cash, session FROM account").fetchone()
+    asked = "name, mode, cash, session, (SELECT coalesce(max(seq), 0) FROM events)"
+    name, mode, cash, session, booked = db.execute(f"SELECT {asked} FROM account").fetchone()
     rows = db.execute("SELECT symbol, qty, entry, mark, score, seen, peak, out FROM positions ORDER BY rowid")
     positions = {
         s: Position(s, qty, nan(e), nan(m), nan(score), time_of(seen), nan(peak), out)
         for s, qty, e, m, score, seen, peak, out in rows
     }
-    return Account(name, mode, cash, positions, time_of(session), tuple(orders_in(db, WAITING)))
+    return Account(name, mode, cash, positions, time_of(session), tuple(orders_in(db, WAITING)), booked)
 
 
 def orders_in(db: sqlite3.Connection, states: Sequence[str], cycle: str | None = None) -> list[Order]:

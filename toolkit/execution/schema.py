@@ -8,13 +8,14 @@ import pandas as pd
 
 from toolkit.execution.orders import Event, Position
 
-VERSION = 4
+VERSION = 5
 OLD = "trade it once to bring it forward, or look with the toolkit that wrote it"
 # account.standing is what the account may do, peak the highest equity, day_equity that before the last session, close_equity
 # that at its end, opened when the ledger was made, told the last halt (of standings) that a person was told of, drift the
 # symbols (JSON) on which a broker's books differed at the last look;
-# cycles.situation what a cycle was decided on (compressed JSON); intents.level the level as decided, intents.trigger the same
-# in the shares of today, where a split came between; arrived is what the paper broker has, ours only to look up.
+# cycles.situation what a cycle was decided on (compressed JSON), booked the last event (its seq) that its equity is the fold
+# of; intents.level the level as decided, intents.trigger the same in the shares of today, where a split came between; arrived
+# is what the paper broker has, ours only to look up.
 SCHEMA = """
 CREATE TABLE account(name TEXT NOT NULL, mode TEXT NOT NULL, version INTEGER NOT NULL, epoch INTEGER NOT NULL,
                      cash INTEGER NOT NULL, session TEXT, standing TEXT NOT NULL DEFAULT 'ACTIVE',
@@ -23,7 +24,7 @@ CREATE TABLE account(name TEXT NOT NULL, mode TEXT NOT NULL, version INTEGER NOT
 CREATE TABLE positions(symbol TEXT PRIMARY KEY, qty INTEGER NOT NULL, entry REAL, mark REAL, score REAL,
                        seen TEXT, peak REAL, out INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE cycles(key TEXT PRIMARY KEY, session TEXT NOT NULL, bars TEXT NOT NULL, status TEXT NOT NULL,
-                    equity INTEGER, situation BLOB) STRICT;
+                    equity INTEGER, situation BLOB, booked INTEGER) STRICT;
 CREATE TABLE intents(id TEXT PRIMARY KEY, cycle TEXT NOT NULL REFERENCES cycles(key), symbol TEXT NOT NULL,
                      side TEXT NOT NULL, qty INTEGER NOT NULL, reference REAL NOT NULL, wanted INTEGER NOT NULL,
                      cut_by TEXT NOT NULL, status TEXT NOT NULL, rest INTEGER NOT NULL, reason TEXT NOT NULL,
@@ -98,6 +99,11 @@ UPDATE account SET version = 3""",
 ALTER TABLE events ADD COLUMN broker_id TEXT NOT NULL DEFAULT '';
 ALTER TABLE account ADD COLUMN close_equity INTEGER;
 UPDATE account SET version = 4""",
+    # Nobody knows any more after which event a cycle was closed: all those up to its session's date are taken.
+    4: """
+ALTER TABLE cycles ADD COLUMN booked INTEGER;
+UPDATE cycles SET booked = (SELECT max(seq) FROM events WHERE events.session <= cycles.session) WHERE equity IS NOT NULL;
+UPDATE account SET version = 5""",
 }
 # Where an order may go from where it is; a denied or empty order never leaves its state.  ABSENT: looked for often enough, the
 # broker does not have it.  What was given up may turn up after all, and a fill may outrun a cancellation.

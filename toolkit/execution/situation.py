@@ -68,7 +68,7 @@ class Situation:
     clash: str = ""  # where the broker's clock and the calendar disagree about the next open
     buying_power: float = np.inf  # dollars
     assets: Mapping[str, Asset | None] | None = None  # None: no broker to ask
-    booked: int = 0  # the last event that the account is the fold of, by its number; 0: not known
+    booked: int = 0  # the last event that the account was the fold of, by its number; 0: not known
     splits: Mapping[str, str] | None = field(default_factory=dict)  # between the close and the fill; None: nobody knows
 
     @property
