@@ -260,6 +260,7 @@ def test_risk_reports_what_the_ledger_holds_at_its_marks(engine, tmp_path, capsy
     out, _ = said(capsys)
     assert f"{largest:.1%}" in out
     assert f"${account.equity:,.0f}" in out.splitlines()[0] and "2012-03-30" in out.splitlines()[0]
+    assert ("breaches" in out) == (report_of(read_config("config.yaml"), engine.ledger.path, None, 504).breaches != ())
     page = (tmp_path / "risk.html").read_text()
     assert page.startswith("<!doctype html>") and "<table" in page
     assert main(["risk", "config.yaml", "--html", "risk.html"]) == 2
@@ -280,4 +281,6 @@ def test_risk_is_exit_1_when_a_limit_of_the_config_is_broken(engine, values, tmp
     report = report_of(read_config("tight.yaml"), engine.ledger.path, None, 504)
     held = sum(abs(p.value) for p in engine.ledger.account().positions.values()) / UNIT
     assert report.exposure.gross == pytest.approx(held, rel=1e-12) and report.headroom.loc["leverage", "breached"]
+    lasting = {breach.measure for breach in report.breaches if breach.ended is None}
+    assert "leverage" in lasting and "of them last" in str(report)
     assert main(["risk", "tight.yaml"]) == 1

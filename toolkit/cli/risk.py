@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from toolkit.cli.account import configured, place_of
+from toolkit.cycle.breaches import breaches_of
 from toolkit.cycle.config import Config
 from toolkit.cycle.flows import curve_of
 from toolkit.cycle.incident import bars_at, market_at
@@ -24,7 +25,8 @@ examples:
   toolkit risk notebooks/trading_config.yaml --benchmark AAPL --window 252
 
 The holdings are those of the ledger after the last settled session, at the closes of that session as they are stored; it works
-while a loop runs. Drawdowns are net of deposits and withdrawals. Limits are those of the config that measure the whole account.
+while a loop runs. Drawdowns are net of deposits and withdrawals. Limits are those of the config that measure the whole account;
+when they were broken before is told from the events of the ledger, close by close.
 
 exit status: 0 within every limit, 1 a limit is broken, or there is nothing to report on, 2 wrong arguments or config
 """
@@ -61,17 +63,18 @@ def execute(args: argparse.Namespace) -> int:
 
 def report_of(config: Config, path: Path, benchmark: str | None, window: int) -> RiskReport:
     """The report of the account in a ledger, at its last settled session."""
+    limits = limits_of(config)
     with closing(Ledger.read(path)) as ledger:
-        account = ledger.account()
-        curve = curve_of(ledger)
-    if account.session is None:
-        raise LedgerError(f"{path} has settled no session yet", "run a cycle first")
-    held = {symbol: p.value / UNIT for symbol, p in account.positions.items() if p.qty}
-    asked = list(dict.fromkeys([*config.symbols, *held, *([benchmark] if benchmark else [])]))
-    bars = bars_at(market_at(config), asked, account.session)
+        account, curve = ledger.account(), curve_of(ledger)
+        if account.session is None:
+            raise LedgerError(f"{path} has settled no session yet", "run a cycle first")
+        held = {symbol: p.value / UNIT for symbol, p in account.positions.items() if p.qty}
+        asked = list(dict.fromkeys([*config.symbols, *held, *([benchmark] if benchmark else [])]))
+        bars = bars_at(market_at(config), asked, account.session)
+        breaches = breaches_of(ledger, bars, limits, curve)
     return risk_report(
-        bars, held, account.equity, benchmark=benchmark, curve=curve if len(curve) else None, limits=limits_of(config),
-        window=window,
+        bars, held, account.equity, benchmark=benchmark, curve=curve if len(curve) else None, limits=limits,
+        breaches=breaches, window=window,
     )  # fmt: skip
 
 
