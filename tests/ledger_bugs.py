@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from toolkit.execution import entries, folding, ledger, lifecycle
+from toolkit.execution import entries, folding, ledger, ledgerfile, lifecycle
 from toolkit.execution.brokers import desk
 
 
@@ -61,7 +61,7 @@ BUGS = [
     bug("a sale adds", (folding, "after", "position.qty + event.qty", "position.qty + abs(event.qty)")),
     bug("what is left is not reduced", (desk, "BrokerDesk._book", "order[1] - abs(activity.qty)", "order[1]")),
     bug("cash is written in a transaction of its own", (entries, "book", "(event.cash,))", '(event.cash,)); db.execute("COMMIT"); db.execute("BEGIN IMMEDIATE")')),
-    bug("what failed half-way is kept", (ledger, "Ledger._abandon", '"ROLLBACK"', '"COMMIT"')),
+    bug("what failed half-way is kept", (ledgerfile, "rolled_back", '"ROLLBACK"', '"COMMIT"')),
     bug("what a plan replaces is not cancelled", (entries, "plan", 'move(db, order, "CANCELED", key, at)', "pass")),
     bug("what the gate denied is planned", (entries, "plan", "move(db, o.id, i.status, i.reason, at)", 'move(db, o.id, "PLANNED", i.reason, at)')),
     bug("a fill after a cancellation loses its order", (desk, "BrokerDesk._order_of", "WHERE broker_id = ?", "WHERE status IN ('ACCEPTED','PARTIAL') AND broker_id = ?")),

@@ -15,8 +15,8 @@ from toolkit.execution import entries, ledger
 
 BUGS = {
     "a commit that failed counts as made": (
-        ledger, "Ledger.transaction", "self._abandon(committing)\n",
-        "self._abandon(committing)\n            if committing: return\n",
+        ledger, "Ledger.transaction", "self._abandon(db, committing)\n",
+        "self._abandon(db, committing)\n            if committing: return\n",
     ),
     "a settlement is written in two transactions": (
         entries, "settle", "    _outcomes(db, orders, text",

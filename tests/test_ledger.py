@@ -2,6 +2,7 @@
 
 import gc
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -116,6 +117,23 @@ def test_an_order_moves_only_where_it_may(ledger):
         ledger.move(BUY.id, "FILLED")
     with pytest.raises(LedgerError, match="1 orders that are not sent"):
         ledger.close_cycle("s|1")
+
+
+def test_a_disk_that_is_full_at_a_commit_is_survived_and_nobody_is_told_to_move_the_ledger(ledger):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    log = ledger.path.with_name("ledger.sqlite-wal")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size, limits[1]))
+    try:
+        with pytest.raises(LedgerError, match="it may or may not have been written") as first:
+            ledger.plan("s|1", DAY, "bars", [Intent(BUY)], {})
+        with pytest.raises(LedgerError, match="make room or look at the disk") as second:
+            ledger.account()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "move" not in f"{first.value} {second.value}"
+    if ledger.cycle_status("s|1") is None:  # nobody knew, now it does
+        ledger.plan("s|1", DAY, "bars", [Intent(BUY)], {})
+    assert [o.id for o in ledger.orders_in("PLANNED")] == [BUY.id] and verify(ledger) == []
 
 
 def test_the_same_order_cannot_be_planned_twice(ledger):

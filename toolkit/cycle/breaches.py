@@ -1,4 +1,4 @@
-"""When the limits of a whole account were broken: its exposure at every close that it settled, from the events of its ledger."""
+"""When the limits of a whole account were broken: its exposure at every close that it settled, by its ledger."""
 
 from __future__ import annotations
 

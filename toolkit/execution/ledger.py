@@ -10,7 +10,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,15 @@ from toolkit.kernels.account import UNIT
 log = logging.getLogger(__name__)
 _OPEN: WeakValueDictionary[Path, Ledger] = WeakValueDictionary()  # writers of this process: a cell run again takes over
 STRICT = {"ACTIVE": 0, "REDUCE_ONLY": 1, "HALT": 2}  # any other text, of a damaged file, may become HALT or be lifted
-_INHERITED: dict[Path, sqlite3.Connection] = {}  # of the process that we were forked from
+_INHERITED: dict[Path, sqlite3.Connection | None] = {}  # of the process that we were forked from
 
 
 class Ledger:
     """The writer of an account; `Ledger.read` opens one for looking only."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: int | None, epoch: int, clock: Clock) -> None:
-        self.path, self._connection, self._lock, self._epoch, self._clock = path, connection, lock, epoch, clock
+        self.path, self._lock, self._epoch, self._clock = path, lock, epoch, clock
+        self._connection: sqlite3.Connection | None = connection  # None: given up, the next use opens another
         self._closed, self._inside, self._recall = False, False, recall.Recall()
         # A ledger that is dropped without being closed lets go of its lock as well.
         self._release = finalize(self, os.close, lock) if lock is not None else None
@@ -93,7 +94,8 @@ class Ledger:
         """Lets go of file and lock; closing twice changes nothing."""
         with deferred_interrupts():
             if not self._closed:
-                self._connection.close()
+                if self._connection is not None:
+                    self._connection.close()
                 if self._release is not None:
                     self._release()
                 self._lock, self._closed = None, True
@@ -106,7 +108,7 @@ class Ledger:
         SQLite must not even close in a child what its parent opened: https://sqlite.org/howtocorrupt.html, section 2.6.
         """
         if not self._closed:
-            _INHERITED[self.path] = self._connection
+            _INHERITED[self.path] = self._connection  # kept, or it would be closed
             if self._release is not None:
                 self._release()
             self._lock, self._closed = None, True
@@ -115,6 +117,8 @@ class Ledger:
     def _db(self) -> sqlite3.Connection:
         if self._closed:
             raise LedgerError(f"{self.path} was closed", "open it again, or look with Ledger.read")
+        if self._connection is None:
+            self._connection = ledgerfile.connect(self.path, read_only=False)
         return self._connection
 
     @contextmanager
@@ -122,8 +126,8 @@ class Ledger:
         """All or nothing, this writer's epoch checked first, Ctrl-C and SIGTERM held back until it is whole.
 
         A block inside of another is a part of it, and is written with it or not at all.
-        Where COMMIT itself fails nobody knows whether it was written: the connection is given up for a new one, which reads
-        what is there, and LedgerError says so.
+        Where COMMIT itself fails nobody knows whether it was written: LedgerError says so, and the connection is given up for
+        a new one, which reads what is there.
         """
         db = self._db
         if self._lock is None:
@@ -142,26 +146,21 @@ class Ledger:
                 committing = True
                 db.execute("COMMIT")
             except BaseException as error:
-                self._abandon(committing)
+                unsure = self._abandon(db, committing)
                 if isinstance(error, sqlite3.Error):
-                    unsure = "it may or may not have been written, read it again" if committing else "nothing was written"
                     raise LedgerError(f"{self.path}: {error}", unsure) from None
                 raise
             finally:
                 self._inside = False
 
-    def _abandon(self, committing: bool) -> None:
-        """Ends a transaction that failed; after a failed COMMIT with a new connection, which sees what is on disk."""
-        try:
-            if self._connection.in_transaction and not committing:
-                self._connection.execute("ROLLBACK")
-                return
-        except sqlite3.Error as error:
-            log.warning("%s: %s", self.path, error)
-            committing = True
-        if committing:
-            self._connection.close()
-            self._connection = ledgerfile.connect(self.path, read_only=False)
+    def _abandon(self, db: sqlite3.Connection, committing: bool) -> str:
+        """Ends a transaction that failed, and says what became of it; after a failed COMMIT the connection is given up."""
+        if committing or not ledgerfile.rolled_back(db):
+            with suppress(sqlite3.Error):
+                db.close()
+            self._connection = None
+        unsure = "it may or may not have been written: look at the disk; the ledger is read again where it is"
+        return unsure if committing else "nothing was written"
 
     def now(self) -> str:
         """This instant of the ledger's clock, ISO, UTC."""

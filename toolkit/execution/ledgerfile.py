@@ -13,13 +13,26 @@ from toolkit.execution.orders import micro_cash
 
 AT_BROKERS = "broker-paper", "live"  # modes of accounts that somebody else keeps
 
+# Codes of SQLite of a disk that is full or fails, or of a file that another holds: none says that the file is damaged.
+TROUBLE = {
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM,
+}  # fmt: skip
+
+
+def cure(error: sqlite3.Error) -> str:
+    """What to do about an error of SQLite; a ledger that only cannot be reached stays where it is."""
+    trouble = getattr(error, "sqlite_errorcode", 0) & 0xFF in TROUBLE
+    return "make room or look at the disk, then open it again where it is" if trouble else "restore a copy"
+
 
 def connect(path: Path, read_only: bool) -> sqlite3.Connection:
-    """A connection with the ledger's settings; LedgerError if the file is none."""
+    """A connection with the ledger's settings, which any thread may close; LedgerError if the file is none."""
     mode = "ro" if read_only else "rwc"
     db = None
     try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=5.0)
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=5.0,
+                             check_same_thread=False)  # fmt: skip
         db.execute("PRAGMA foreign_keys = ON")
         if not read_only:
             db.execute("PRAGMA journal_mode = WAL")
@@ -29,8 +42,18 @@ def connect(path: Path, read_only: bool) -> sqlite3.Connection:
     except sqlite3.Error as error:
         if db is not None:
             db.close()
-        raise LedgerError(f"{path} cannot be opened as a ledger ({error})", "restore a copy, or move it away") from None
+        raise LedgerError(f"{path} cannot be opened as a ledger ({error})", cure(error)) from None
     return db
+
+
+def rolled_back(db: sqlite3.Connection) -> bool:
+    """Ends a transaction that failed before its COMMIT; False where the connection is of no use any more."""
+    try:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+    except sqlite3.Error:
+        return False
+    return True
 
 
 def take_over(path: Path, account: str, mode: str, cash: float, at: str) -> tuple[sqlite3.Connection, int]:
@@ -61,7 +84,7 @@ def take_over(path: Path, account: str, mode: str, cash: float, at: str) -> tupl
         db.execute("COMMIT")
     except sqlite3.Error as error:
         db.close()
-        raise LedgerError(f"{path} cannot be read as a ledger ({error})", "restore a copy, or move it away") from None
+        raise LedgerError(f"{path} cannot be read as a ledger ({error})", cure(error)) from None
     except BaseException:
         db.close()
         raise
