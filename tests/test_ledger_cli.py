@@ -3,6 +3,7 @@
 import csv
 import datetime as dt
 import sqlite3
+from contextlib import closing
 
 import pandas as pd
 import pytest
@@ -284,3 +285,80 @@ def test_risk_is_exit_1_when_a_limit_of_the_config_is_broken(engine, values, tmp
     lasting = {breach.measure for breach in report.breaches if breach.ended is None}
     assert "leverage" in lasting and "of them last" in str(report)
     assert main(["risk", "tight.yaml"]) == 1
+
+
+# --- what stands in the way
+
+
+@pytest.mark.parametrize("by", ["path", "link"])
+def test_a_backup_takes_the_place_of_no_account_s_ledger(engine, tmp_path, capsys, by):
+    Ledger.open(tmp_path / "state/paper-other", account="other", mode="paper", cash=1.0).close()
+    target = tmp_path / "state/paper-other/ledger.sqlite"
+    if by == "link":
+        (tmp_path / "copy.sqlite").symlink_to(target)
+    path = target if by == "path" else tmp_path / "copy.sqlite"
+    assert main(["ledger", "backup", str(engine.folder), str(path), "--overwrite"]) == 2
+    assert "is the ledger of an account" in said(capsys)[1]
+    with closing(Ledger.read(target)) as other:
+        assert other.account().name == "other"
+
+
+def test_a_backup_takes_not_the_place_of_its_own_ledger_under_another_name(engine, tmp_path, capsys):
+    (tmp_path / "hard.sqlite").hardlink_to(engine.ledger.path)
+    assert main(["ledger", "backup", str(engine.folder), "hard.sqlite", "--overwrite"]) == 2
+    assert "is there already" in said(capsys)[1]
+
+
+DAMAGE = {
+    "UPDATE cycles SET situation = x'0011'": "the situation of a cycle cannot be read",
+    "UPDATE cycles SET session = 'rubbish'": "is of session 'rubbish', which is no day",
+    "UPDATE events SET session = 'rubbish'": "is of session 'rubbish', which is no day",
+    "UPDATE account SET drift = '{'": "drift is '{', which cannot be read",
+    "UPDATE account SET standing = 'banana'": "the account is 'banana', which is no standing",
+    "UPDATE account SET session = 'x'": "unable to parse: x",
+    "DELETE FROM account": "holds no account",
+}
+
+
+@pytest.fixture
+def damaged(engine, tmp_path):
+    """A copy of the account, spoilt by a statement."""
+
+    def spoilt(statement):
+        (tmp_path / "spoilt").mkdir()
+        engine.ledger.copy_to(tmp_path / "spoilt/ledger.sqlite")
+        with closing(sqlite3.connect(tmp_path / "spoilt/ledger.sqlite")) as db, db:
+            db.execute(statement)
+        return str(tmp_path / "spoilt")
+
+    return spoilt
+
+
+@pytest.mark.parametrize("statement", DAMAGE)
+def test_verify_names_what_cannot_be_read_and_every_command_ends_in_a_sentence(damaged, capsys, statement):
+    folder = damaged(statement)
+    assert main(["ledger", "verify", folder]) == 1
+    assert DAMAGE[statement] in "".join(said(capsys))
+    for line in (["ledger", "show"], ["ledger", "export"], ["ledger", "backup"], ["resume"]):
+        target = {"export": ["tables"], "backup": ["copy.sqlite"]}.get(line[-1], [])
+        status = main([*line, folder, *target])
+        assert status in {0, 1} and (status == 0) == (said(capsys)[1] == "")
+
+
+def test_a_lost_table_is_named_by_the_export(damaged, capsys):
+    assert main(["ledger", "export", damaged("DROP TABLE verdicts"), "tables"]) == 1
+    assert "no such table: verdicts" in said(capsys)[1]
+
+
+@pytest.mark.parametrize("line", [
+    ["ledger", "show", "x" * 300], ["ledger", "backup", "FOLDER", "x" * 300], ["ledger", "export", "FOLDER", "a\0b"],
+    ["ledger", "export", "FOLDER", "x" * 300], ["risk", "config.yaml", "--html", "x" * 300],
+])  # fmt: skip
+def test_a_name_that_no_file_can_have_is_a_sentence(engine, capsys, line):
+    assert main([str(engine.folder) if part == "FOLDER" else part for part in line]) in {1, 2}
+    assert said(capsys)[1].startswith("error: ")
+
+
+def test_more_rows_than_there_can_be_are_all_of_them(engine, capsys):
+    assert main(["ledger", "show", str(engine.folder), "--last", "9" * 20]) == 0
+    assert "cycles: 42" in said(capsys)[0]

@@ -28,6 +28,7 @@ COMMANDS = {
     "warmup": "compile every kernel ahead of its first use",
     "doctor": "check versions, folders, calendar, compiled kernels and cache",
 }
+LONGEST = 200  # characters of a name in an error
 EXAMPLE = """\
 example:
   toolkit run notebooks/02_paper_trading.ipynb
@@ -63,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     command = argv[0] if argv and argv[0] in COMMANDS else None
     try:
+        if any("\0" in each for each in argv):
+            raise InvalidParameter("an argument holds a zero byte, which no name of a file has", "leave it out")
         args = parser(command).parse_args(argv)
         return importlib.import_module(f"toolkit.cli.{args.command}").execute(args)
     except SystemExit as end:  # argparse: help, version or a wrong argument
@@ -73,6 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # who reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:  # of a name that is too long, a disk that fails
+        print(f"error: {str(error.filename or command)[:LONGEST]}: {error.strerror or error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("stopped by hand", file=sys.stderr)
         return 130

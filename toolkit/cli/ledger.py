@@ -66,7 +66,7 @@ def execute(args: argparse.Namespace) -> int:
     with closing(Ledger.read(place.ledger)) as ledger:
         if args.action == "show":
             with snapshot(ledger):
-                print(shown(ledger, args.last))
+                print(shown(ledger, min(args.last, sys.maxsize)))
             return 0
         if args.action == "verify":
             return told(ledger)
@@ -123,13 +123,21 @@ def inert(cell: object) -> object:
 
 def backup(ledger: Ledger, path: Path, overwrite: bool) -> int:
     """Copies the ledger into one file and verifies the copy."""
-    if path.is_dir() or path.resolve() == ledger.path.resolve() or (path.exists() and not overwrite):
+    own = path.exists() and path.samefile(ledger.path)
+    if own or path.is_dir() or (path.exists() and not overwrite):
         raise InvalidParameter(f"{path} is there already", "name another file, or add --overwrite for an earlier copy")
+    if path.exists() and in_use(path.resolve()):
+        raise InvalidParameter(f"{path} is the ledger of an account", "name another file: no copy takes the place of a ledger")
     replaced = " (replaced)" if path.exists() else ""
     with closing(Ledger.read(ledger.copy_to(path))) as copy:
         status = told(copy)
     print(f"{path}: {path.stat().st_size / 1e6:,.2f} MB{replaced}" + ("" if status == 0 else ", as it was: not whole"))
     return status
+
+
+def in_use(path: Path) -> bool:
+    """Whether somebody writes a log ahead of the file, or holds a lock of its name: so does the writer of a ledger."""
+    return any(path.with_name(name).exists() for name in (f"{path.name}-wal", f"{path.stem}.lock"))
 
 
 def adopted(place: Place, args: argparse.Namespace) -> int:

@@ -7,22 +7,25 @@ an order is not judged.
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_right
 from collections import Counter, defaultdict, namedtuple
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, NamedTuple
 
-from toolkit.errors import ToolkitError
-from toolkit.execution.ledger import Ledger
+from toolkit.errors import LedgerError, ToolkitError
+from toolkit.execution.entries import situation_of
+from toolkit.execution.ledger import STRICT, Ledger
 from toolkit.execution.orders import Account, Position, shares
 from toolkit.execution.schema import NEXT, TABLES, UNSENT, UNSURE, WAITING, nan
 
 WHOLE = {"ACCEPTED", "PARTIAL", "FILLED"}  # what is not filled of these waits still; of others it may have been cut
 OURS = {"replay", "paper"}  # modes of our own paper broker
 LAST = "~"  # after every session
+SESSION = re.compile(r"\d{4}-\d\d-\d\d")  # how a session begins
 LEG = re.compile(r"\+\d+$")  # how the key of a further leg ends
 
 
@@ -31,6 +34,7 @@ class Book(NamedTuple):
 
     account: Account
     standing: str
+    drift: str | None
     events: list[Any]
     intents: list[Any]
     order_events: list[Any]
@@ -52,7 +56,8 @@ def snapshot(ledger: Ledger) -> Iterator[Ledger]:
     try:
         yield ledger
     finally:
-        ledger.rows("ROLLBACK")
+        with suppress(LedgerError):  # where a question failed it has ended already
+            ledger.rows("ROLLBACK")
 
 
 def verify(ledger: Ledger) -> list[str]:
@@ -63,7 +68,7 @@ def verify(ledger: Ledger) -> list[str]:
             lost = ledger.rows("PRAGMA foreign_key_check")
             wrong += [f"{table}: row {row} refers to no {parent}" for table, row, parent, _ in lost]
             tables = {name: _table(ledger, name) for name in TABLES}
-            book = Book(ledger.account(), ledger.standing[0], **tables)
+            book = Book(ledger.account(), ledger.standing[0], ledger.rows("SELECT drift FROM account")[0][0], **tables)
     except ToolkitError:
         raise
     except Exception as error:  # of a damaged file sqlite3 raises almost anything: that is the finding
@@ -225,11 +230,35 @@ def _arrived(book: Book) -> Iterator[str]:
 
 
 def _standing(book: Book) -> Iterator[str]:
-    """The account stands where the last change of its standing led."""
+    """The account stands where the last change of its standing led, and that is a standing."""
+    if book.standing not in STRICT:
+        yield f"the account is {book.standing!r}, which is no standing"
     if book.standings and book.standings[-1].after != book.standing:
         yield f"the account is {book.standing}, its last change was to {book.standings[-1].after}"
 
 
+def _readable(book: Book) -> Iterator[str]:
+    """What stands in a column as a text or bytes can be read as what it is."""
+    for cycle in book.cycles:
+        try:
+            situation_of(cycle.situation)
+        except LedgerError as error:
+            yield f"cycle {cycle.key}: {error.what}"
+    for what, day in [(f"cycle {c.key}", c.session) for c in book.cycles] + [(f"event {e.id}", e.session) for e in book.events]:
+        if day and not SESSION.match(day):
+            yield f"{what} is of session {day!r}, which is no day"
+    if book.drift is not None and not _is_json(book.drift):
+        yield f"the account's drift is {book.drift!r}, which cannot be read"
+
+
+def _is_json(said: str) -> bool:
+    try:
+        json.loads(said)
+    except ValueError:
+        return False
+    return True
+
+
 CHECKS: tuple[Callable[[Book], Iterator[str]], ...] = (
-    _cash, _positions, _fills, _filled, _moves, _verdicts, _cycles, _identities, _legs, _arrived, _standing,
+    _cash, _positions, _fills, _filled, _moves, _verdicts, _cycles, _identities, _legs, _arrived, _standing, _readable,
 )  # fmt: skip

@@ -48,8 +48,11 @@ def plan(db: sqlite3.Connection, key: str, session: pd.Timestamp, bars: str, int
 
 
 def situation_of(packed: bytes | None) -> dict[str, Any] | None:
-    """What `plan` kept of a cycle's situation."""
-    return None if packed is None else json.loads(zlib.decompress(packed))
+    """What `plan` kept of a cycle's situation; LedgerError where it cannot be read."""
+    try:
+        return None if packed is None else json.loads(zlib.decompress(packed))
+    except (zlib.error, ValueError) as error:
+        raise LedgerError(f"the situation of a cycle cannot be read ({error})", "see `toolkit ledger verify`") from None
 
 
 def move(db: sqlite3.Connection, order: str, status: str, detail: str, at: str) -> None:

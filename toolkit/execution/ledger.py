@@ -21,7 +21,7 @@ import pandas as pd
 from toolkit.data.clock import Clock, SystemClock
 from toolkit.data.interrupts import deferred_interrupts
 from toolkit.data.locks import take_lock
-from toolkit.errors import LedgerError, LedgerLocked, LedgerMismatch
+from toolkit.errors import LedgerError, LedgerLocked
 from toolkit.execution import entries, ledgerfile, recall, schema
 from toolkit.execution.orders import Account, Event, Intent, Order, Outcome, Position
 from toolkit.kernels.account import UNIT
@@ -79,16 +79,7 @@ class Ledger:
         path = Path(path) / "ledger.sqlite" if Path(path).is_dir() else Path(path)
         if not path.is_file():
             raise LedgerError(f"there is no ledger at {path}", "run a cycle first, or check the path")
-        opened = cls(path, ledgerfile.connect(path, read_only=True), None, -1, SystemClock())
-        try:
-            version = opened._db.execute("SELECT version FROM account").fetchone()[0]
-        except sqlite3.Error as error:
-            opened.close()
-            raise LedgerError(f"{path} cannot be read as a ledger ({error})", "restore a copy, or check the path") from None
-        if version != schema.VERSION:
-            opened.close()
-            raise LedgerMismatch(f"{path} is of version {version}, not {schema.VERSION}", schema.OLD)
-        return opened
+        return cls(path, ledgerfile.reader(path), None, -1, SystemClock())
 
     def close(self) -> None:
         """Lets go of file and lock; closing twice changes nothing."""
@@ -168,13 +159,16 @@ class Ledger:
 
     def account(self) -> Account:
         """Cash, positions and accepted orders as of the last settled session."""
-        found = self._recall.of(self._db, "account", lambda: recall.account_of(self._db, self._lock is not None))
+        with self._reading():
+            found = self._recall.of(self._db, "account", lambda: recall.account_of(self._db, self._lock is not None))
         return replace(found, positions=dict(found.positions))  # whose owner may do with them what he likes
 
     @property
     def opening_cash(self) -> float:
         """Dollars of the first transfer."""
-        return self._db.execute("SELECT cash FROM events WHERE id = 'transfer:0'").fetchone()[0] / UNIT
+        for (cash,) in self._db.execute("SELECT cash FROM events WHERE id = 'transfer:0'"):
+            return cash / UNIT
+        raise LedgerError(f"{self.path} has no first transfer", "restore a copy, see `toolkit ledger verify`")
 
     def orders_in(self, *states: str, cycle: str | None = None) -> list[Order]:
         """Orders in these states, oldest first; `qty` is what still waits."""
@@ -277,7 +271,7 @@ class Ledger:
     def _reading(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, pd.errors.DatabaseError) as error:
+        except (sqlite3.Error, pd.errors.DatabaseError, ValueError) as error:
             raise LedgerError(f"{self.path} cannot be read ({error})", "restore a copy, see `toolkit ledger verify`") from None
 
     def damage(self) -> list[str]:

@@ -56,6 +56,22 @@ def rolled_back(db: sqlite3.Connection) -> bool:
     return True
 
 
+def reader(path: Path) -> sqlite3.Connection:
+    """A connection that only reads; LedgerError for a file that cannot be read, LedgerMismatch for another version."""
+    db = connect(path, read_only=True)
+    try:
+        *_, version = _owner(db)
+        if version != schema.VERSION:
+            raise LedgerMismatch(f"{path} is of version {version}, not {schema.VERSION}", schema.OLD)
+    except sqlite3.Error as error:
+        db.close()
+        raise LedgerError(f"{path} cannot be read as a ledger ({error})", cure(error)) from None
+    except LedgerError:
+        db.close()
+        raise
+    return db
+
+
 def take_over(path: Path, account: str, mode: str, cash: float, at: str) -> tuple[sqlite3.Connection, int]:
     """A writer's connection and its epoch, which fences off every earlier writer.
 
@@ -121,7 +137,10 @@ def _create(path: Path, account: str, mode: str, start: int, at: str) -> None:
 
 
 def _owner(db: sqlite3.Connection) -> tuple[str, str, int]:
-    return db.execute("SELECT name, mode, version FROM account").fetchone()
+    found = db.execute("SELECT name, mode, version FROM account").fetchone()
+    if found is None:
+        raise LedgerError("the ledger holds no account", "restore a copy")
+    return found
 
 
 def damage(db: sqlite3.Connection) -> list[str]:
