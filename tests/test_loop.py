@@ -14,7 +14,7 @@ from toolkit.cycle.config import checked_config
 from toolkit.cycle.engine import TradingEngine
 from toolkit.cycle.loop import at_home, following, wake
 from toolkit.data import Calendar, SampleSource
-from toolkit.errors import DataUnavailable, StrategyFailed
+from toolkit.errors import DataUnavailable, InvalidParameter, StrategyFailed
 from toolkit.execution.brokers.values import Answer
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.standing import ACTIVE, HALT, REDUCE_ONLY, kill, lift
@@ -203,6 +203,28 @@ def test_the_environment_of_the_process_stops_an_account_that_was_given_another(
     monkeypatch.setenv("TK_HALT", "maintenance")
     report = started(environment=given).run_cycle()
     assert {v.code for v in report.turn.denials} == {"KILL_SWITCH"} and report.orders == 0
+
+
+def test_who_watches_and_raises_ends_no_loop_halts_nothing_and_is_said_once(started, caplog):
+    engine = started(operations={"error_streak": 2})
+
+    def broken(report):
+        raise RuntimeError("the panel could not be drawn")
+
+    assert engine.run_continuous(5, cycles=6, on_cycle=broken).ended == "all cycles done"
+    assert engine.ledger.standing[0] == ACTIVE and caplog.text.count("on_cycle raised") == 1
+
+
+@pytest.mark.parametrize("minutes", [0.0, 1e-12, 0.016, 10_081, 1e13, float("nan"), float("inf")])
+def test_an_interval_that_no_grid_can_have_is_refused_before_the_first_cycle(started, minutes):
+    with pytest.raises(InvalidParameter, match=r"use minutes from 1/60 \(a second\) to 10080 \(a week\)"):
+        started().run_continuous(minutes, cycles=1)
+
+
+@pytest.mark.parametrize("sessions", [3, 2, 1])
+def test_a_loop_wakes_near_the_end_of_its_calendar(sessions):
+    now = Calendar("XNYS").close_instant(len(Calendar("XNYS").opens) - sessions) + pd.Timedelta("1h")
+    assert now <= wake(now, "XNYS", TWENTY) <= now + pd.Timedelta("5D")
 
 
 def test_a_kill_file_that_appears_while_orders_go_out_lets_none_follow(started):

@@ -8,7 +8,6 @@ or the next close and the source's delay, whichever comes first.
 from __future__ import annotations
 
 import logging
-import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -29,6 +28,8 @@ log = logging.getLogger(__name__)
 STOP = "STOP"  # name of the file that ends the loop
 ENDS = f"a file {STOP} in {{}} ends the loop"  # what a loop in real time says first
 LOOK = 1.0  # seconds between looks for it
+SECOND, WEEK = 1.0 / 60.0, 10_080.0  # minutes: the shortest and the longest interval
+INTERVAL = "use minutes from 1/60 (a second) to 10080 (a week)"
 MIDNIGHT = pd.Timestamp("1970-01-01", tz="UTC")
 
 
@@ -48,7 +49,7 @@ def run(engine: TradingEngine, minutes: float, cycles: int | None, until: pd.Tim
     stop = engine.folder / STOP
     if isinstance(engine.clock, SystemClock):
         print(f"{ENDS.format(at_home(engine.folder))}\n", end="", flush=True)  # whole, for who reads it from a pipe
-    ran = failures = 0
+    ran, failures, watched = 0, 0, _patient(on_cycle)
     with terminable():
         try:
             while (cycles is None or ran < cycles) and not _over(engine, minutes):
@@ -59,17 +60,16 @@ def run(engine: TradingEngine, minutes: float, cycles: int | None, until: pd.Tim
                 report = None
                 try:
                     report = engine.run_cycle()
-                    if on_cycle is not None:
-                        on_cycle(report)
                     failures = 0
-                except Exception as error:  # one cycle, or who watches it, ends no loop
+                except Exception as error:  # one cycle ends no loop
                     failures += 1
                     log.warning("cycle failed: %s", error, exc_info=not isinstance(error, ToolkitError))
-                    if report is None:
-                        engine.failed(error)
+                    engine.failed(error)
                     if failures >= min(engine.gate.operations.error_streak, 1000):
                         engine.halt(f"{failures} cycles failed in a row, the last with {type(error).__name__}: {error}")
                         raise
+                if report is not None:
+                    watched(report)
                 ran += 1
                 engine.turned = engine.clock.now()
                 if stop.exists():
@@ -85,14 +85,30 @@ def run(engine: TradingEngine, minutes: float, cycles: int | None, until: pd.Tim
     return "all cycles done"
 
 
+def _patient(on_cycle: Callable[[CycleReport], object] | None) -> Callable[[CycleReport], None]:
+    """Who watches a cycle ends no loop and halts no account: what it raises is said once."""
+    said: list[Exception] = []
+
+    def watched(report: CycleReport) -> None:
+        try:
+            if on_cycle is not None:
+                on_cycle(report)
+        except Exception as error:
+            if not said:
+                log.warning("on_cycle raised, the loop goes on and says so once: %s", error, exc_info=True)
+            said.append(error)
+
+    return watched
+
+
 def at_home(folder: Path) -> str:
     """A folder as a shell takes it, `~` for the home folder."""
     return str(Path("~") / folder.relative_to(Path.home()) if folder.is_relative_to(Path.home()) else folder)
 
 
 def _check(minutes: float, cycles: int | None) -> None:
-    if not (isinstance(minutes, (int, float)) and 0.0 < minutes < math.inf):
-        raise InvalidParameter(f"interval_minutes is {minutes!r}", "use a number above 0")
+    if not (isinstance(minutes, (int, float)) and SECOND <= minutes <= WEEK):
+        raise InvalidParameter(f"interval_minutes is {minutes!r}", INTERVAL)
     if cycles is not None and not (isinstance(cycles, int) and cycles > 0):
         raise InvalidParameter(f"cycles is {cycles!r}", "use a whole number of at least 1, or None for no end")
 
@@ -151,6 +167,8 @@ def wake(now: pd.Timestamp, calendar: str, delay: pd.Timedelta) -> pd.Timestamp:
     try:
         known = days.last_known(now, delay)
     except DataUnavailable:  # past the calendar's end: the cycle says so
+        return now
+    if known + 2 >= len(days.opens):  # what the calendar does not know is looked for tick by tick
         return now
     close, opens = days.close_instant(known + 1) + delay, [days.open_instant(known + 1), days.open_instant(known + 2)]
     return min(instant for instant in (close, *opens) if instant > now)
