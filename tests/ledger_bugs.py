@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from toolkit.execution import entries, folding, ledger, ledgerfile, lifecycle
-from toolkit.execution.brokers import desk
+from toolkit.execution.brokers import desk, news
 
 
 class Bug(NamedTuple):
@@ -35,16 +35,16 @@ BUGS = [
     bug("the fee is forgotten", (folding, "event_of", "activity.qty, activity.cash,", "activity.qty, activity.cash + activity.fee,")),
     bug(
         "an execution told twice is booked twice",
-        (desk, "BrokerDesk._book", "in known", "in ()"),
+        (news, "book", "in known", "in ()"),
         (entries, "book", 'if db.execute(schema.BOOK_EVENT + " ON CONFLICT(id) DO NOTHING", row).rowcount:',
          'if db.execute(schema.BOOK_EVENT + " ON CONFLICT(id) DO NOTHING", row):'),
     ),  # fmt: skip
     bug("an event has a new id each time", (folding, "event_of", 'f"broker:{activity.id}"', 'f"broker:{activity.id}:{id(activity)}"')),
     bug("an event booked before is booked over", (entries, "book", "raise LedgerError", "max")),
-    bug("more than was ordered is filled", (desk, "BrokerDesk._impossible", "abs(activity.qty) > order[1]", "False")),
+    bug("more than was ordered is filled", (news, "impossible", "> order.rest + order.slack", "> 10**30")),
     bug(
         "a fill without a price is booked",
-        (desk, "BrokerDesk._impossible", "if not (activity.price is not None and activity.price > 0.0)", "if False"),
+        (news, "impossible", "if not (activity.price is not None and activity.price > 0.0)", "if False"),
     ),
     bug("an order goes where it may not", (entries, "move", "status not in NEXT.get(before, ())", "False")),
     bug("a step of an order leaves no event", (entries, "move", 'db.execute("INSERT INTO order_events', 'str("INSERT INTO order_events'),
@@ -57,14 +57,14 @@ BUGS = [
     bug("an order is sent again without a look", (lifecycle, "send", '            log.warning("no answer', '            desk.submit(order)\n            log.warning("no answer')),
     bug("an order is sent before that is written down", (lifecycle, "send", '        ledger.move(order.id, "SENDING")\n', ""),
         (lifecycle, "send", "        except Exception as error:", '            ledger.move(order.id, "SENDING")\n        except Exception as error:')),
-    bug("a fill goes to another symbol", (desk, "BrokerDesk._book", "folding.after(held, event)", 'replace(folding.after(held, event), symbol="S0")')),
+    bug("a fill goes to another symbol", (news, "book", "folding.after(held, event)", 'replace(folding.after(held, event), symbol="S0")')),
     bug("a sale adds", (folding, "after", "position.qty + event.qty", "position.qty + abs(event.qty)")),
-    bug("what is left is not reduced", (desk, "BrokerDesk._book", "order[1] - abs(activity.qty)", "order[1]")),
+    bug("what is left is not reduced", (news, "_outcome", "order.rest - folding.scaled(abs(event.qty), order.splits, event.session)", "order.rest")),
     bug("cash is written in a transaction of its own", (entries, "book", "(event.cash,))", '(event.cash,)); db.execute("COMMIT"); db.execute("BEGIN IMMEDIATE")')),
     bug("what failed half-way is kept", (ledgerfile, "rolled_back", '"ROLLBACK"', '"COMMIT"')),
     bug("what a plan replaces is not cancelled", (entries, "plan", 'move(db, order, "CANCELED", key, at)', "pass")),
     bug("what the gate denied is planned", (entries, "plan", "move(db, o.id, i.status, i.reason, at)", 'move(db, o.id, "PLANNED", i.reason, at)')),
-    bug("a fill after a cancellation loses its order", (desk, "BrokerDesk._order_of", "WHERE broker_id = ?", "WHERE status IN ('ACCEPTED','PARTIAL') AND broker_id = ?")),
+    bug("a fill after a cancellation loses its order", (news, "book", '"broker_id = ?"', '"status IN (\'ACCEPTED\',\'PARTIAL\') AND broker_id = ?"')),
     bug("what was given up and turns up is not adopted", (desk, "BrokerDesk._adopt", ', "ABANDONED"}', "}")),
     bug("what was given up and turns up is left to wait", (desk, "BrokerDesk._adopt", 'if status == "ABANDONED" and report.waits', "if False")),
     bug("the broker's name of an order is not kept", (ledger, "Ledger.move", "if broker_id:", "if False:")),
@@ -73,7 +73,7 @@ BUGS = [
     bug("holdings that differ go unseen", (desk, "BrokerDesk._drift", "if there != here", "if False")),
     bug("a split moves the average price the wrong way", (folding, "after", "entry=position.entry / ratio", "entry=position.entry * ratio")),
     bug("a sale moves the average price", (folding, "_entry", "abs(qty) > abs(position.qty)", "True")),
-    bug("an order that ends is not noticed", (desk, "BrokerDesk._end", "report.status in ENDS", 'report.status == "REJECTED"')),
+    bug("an order that ends is not noticed", (news, "end", "report.status in ENDS", 'report.status == "REJECTED"')),
     bug("a fill that outruns its order is a stranger's", (entries, "name", "if filled:", "if False:")),
     bug("a day begins after the fills of its open", (entries, "settle", "coalesce(close_equity, ?)", "coalesce(NULL, ?)")),
     bug("the highest equity follows the last", (entries, "settle", "max(coalesce(peak, ?), ?)", "max(min(peak, ?), ?)")),

@@ -319,10 +319,10 @@ class LedgerMachine(RuleBasedStateMachine):
     # --------------------------------------------------------------------------------------------------------- lies
     @rule(n=numbers, lie=st.sampled_from(["more", "free", "orphan", "holding"]))
     def lies(self, n: int, lie: str) -> None:
-        """What cannot be is not booked, and stops the account or its symbol."""
+        """What cannot be is no fill of its order, and stops the account or its symbol."""
         self.trades(n, 0)
         self.lift()
-        count, known = self.counts(), list(self.street.book.values())
+        (_, *moved), known = self.counts(), list(self.street.book.values())
         if lie == "holding":
             self.street.holdings["S9"] = 5
             said = self.desk.reconcile()
@@ -336,12 +336,25 @@ class LedgerMachine(RuleBasedStateMachine):
             assert "ORPHAN" in "".join(said) and self.ledger.standing[0] == "HALT"
         elif known := [r for r in known if lie == "more" or r.waits]:
             r = known[n % len(known)]
-            amounts = (10 * r.qty, -10, 0, 1.0) if lie == "more" else (max(r.qty - r.filled, 1), 0, 0, 0.0)
-            self.street.told.append(Activity(f"lie{n}", "fill", self.time.now(), r.symbol, r.broker_id, *amounts))
+            if lie == "more":
+                qty = 10 * r.qty * (1 if r.side == "buy" else -1)
+                self.street.tell("fill", r.symbol, qty, -qty, 0, 1.0, r.broker_id)
+                moved = [moved[0] + qty, moved[1] - qty]
+            else:
+                amounts = max(r.qty - r.filled, 1), 0, 0, 0.0
+                name = f"lie{self.ledger.rows('SELECT count(*) FROM events')[0][0]}"  # another one each time
+                self.street.told.append(Activity(name, "fill", self.time.now(), r.symbol, r.broker_id, *amounts))
+            orders = self.ledger.rows("SELECT order_id, sum(qty) FROM events GROUP BY 1 HAVING order_id IS NOT NULL")
             self.desk.reconcile()
-            self.street.told.pop()
+            if lie == "free":
+                self.street.told.pop()
             assert self.ledger.standing[0] == "HALT"
-        assert self.counts() == count, "a lie was booked"
+            again = self.ledger.rows("SELECT order_id, sum(qty) FROM events GROUP BY 1 HAVING order_id IS NOT NULL")
+            assert again == orders, "a lie is a fill of an order"
+            self.lift()
+            self.desk.reconcile()
+            assert self.ledger.standing[0] == "ACTIVE", "a person has looked at it"
+        assert [*self.counts()[1:]] == moved, "a lie was booked"
         self.lift()
 
     def lift(self) -> None:

@@ -166,7 +166,10 @@ def backtested(tested: BacktestResult) -> tuple[pd.DataFrame, pd.DataFrame, pd.D
 
 def looped(ledger: Ledger) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The same of a ledger."""
-    intents, events = ledger.frame("intents"), ledger.frame("events").query("kind != 'transfer'")
+    intents, events = (
+        ledger.frame("intents"),
+        ledger.frame("events").query("kind != 'transfer' and (kind != 'split' or qty != 0)"),
+    )
     side = np.where(intents["side"] == "buy", 1, -1)
     filled = events.groupby("order_id")["qty"].sum().reindex(intents["id"]).fillna(0).to_numpy() / UNIT
     sessions = ledger.frame("cycles").set_index("key")["session"].reindex(intents["cycle"])

@@ -18,9 +18,11 @@ from typing import Any, NamedTuple
 
 from toolkit.errors import LedgerError, ToolkitError
 from toolkit.execution.entries import situation_of
+from toolkit.execution.folding import scaled
 from toolkit.execution.ledger import STRICT, Ledger
 from toolkit.execution.orders import Account, Position, shares
 from toolkit.execution.schema import NEXT, TABLES, UNSENT, UNSURE, WAITING, nan
+from toolkit.kernels.account import UNIT
 
 WHOLE = {"ACCEPTED", "PARTIAL", "FILLED"}  # what is not filled of these waits still; of others it may have been cut
 OURS = {"replay", "paper"}  # modes of our own paper broker
@@ -114,22 +116,25 @@ def _fills(book: Book) -> Iterator[str]:
 
 def _filled(book: Book) -> Iterator[str]:
     """What was filled of an order and what waits of it make the order, where no split can have come between."""
-    fills, lasts = Counter[str](), dict[str, str]()
+    fills, lasts, splits = Counter[str](), dict[str, str](), defaultdict[str, list[tuple[str, float]]](list)
+    for event in book.events:
+        if event.kind == "split" and event.order_id is not None:  # what a broker made of an order that waited
+            splits[event.order_id].append((event.session, event.price))
     for f in book.fills:
         if f.order_id is not None:
-            fills[f.order_id] += f.qty
+            fills[f.order_id] += scaled(abs(f.qty), splits[f.order_id], f.session)
             lasts[f.order_id] = f.session
     began, pasts = {cycle.key: cycle.session for cycle in book.cycles}, _pasts(book.events)
     for o in book.intents:
-        filled = abs(fills[o.id])
-        more, less = filled + o.rest > o.qty, o.status in WHOLE and filled + o.rest < o.qty
+        filled, size, slack = fills[o.id], scaled(o.qty, splits[o.id]), UNIT if splits[o.id] else 0  # of dropped fractions
+        more, less = filled + o.rest > size + slack, o.status in WHOLE and filled + o.rest < size - slack
         if (more or less) and (
             book.account.mode not in OURS
             or (o.kind != "market" and o.status in WAITING and nan(o.trigger) == o.level)  # what has ended keeps no trigger
             or _unsplit(pasts[o.symbol], began.get(o.cycle, ""), lasts.get(o.id, LAST))
         ):
             parts = f"{shares(filled)} filled and {shares(o.rest)} that wait"
-            yield f"order {o.id} is {o.status}: {parts} are not the {shares(o.qty)} ordered"
+            yield f"order {o.id} is {o.status}: {parts} are not the {shares(size)} ordered"
         if o.status == "FILLED" and (o.rest or not filled):
             yield f"order {o.id} is FILLED, {shares(filled)} were and {shares(o.rest)} wait"
 

@@ -76,11 +76,15 @@ def move(db: sqlite3.Connection, order: str, status: str, detail: str, at: str) 
 def name(db: sqlite3.Connection, order: str, broker_id: str, at: str) -> None:
     """The broker's name of an order; fills of that name which were booked before it was known become the order's."""
     db.execute("UPDATE intents SET broker_id = ? WHERE id = ?", (broker_id, order))
-    claimed = "SELECT coalesce(sum(abs(qty)), 0) FROM events WHERE kind = 'fill' AND order_id IS NULL AND broker_id = ?"
-    (filled,) = db.execute(claimed, (broker_id,)).fetchone()
+    claimed = (
+        "kind = 'fill' AND order_id IS NULL AND broker_id = ?1 AND"
+        " (symbol, CASE WHEN qty > 0 THEN 'buy' ELSE 'sell' END) = (SELECT symbol, side FROM intents WHERE id = ?2)"
+    )
+    told = broker_id, order
+    (filled,) = db.execute(f"SELECT coalesce(sum(abs(qty)), 0) FROM events WHERE {claimed}", told).fetchone()
     if filled:
         (rest,) = db.execute("SELECT rest FROM intents WHERE id = ?", (order,)).fetchone()
-        db.execute("UPDATE events SET order_id = ? WHERE order_id IS NULL AND broker_id = ?", (order, broker_id))
+        db.execute(f"UPDATE events SET order_id = ?2 WHERE {claimed}", told)
         left = max(rest - filled, 0)
         _outcomes(db, [Outcome(order, "PARTIAL" if left else "FILLED", left)], "filled before it was found", at)
 

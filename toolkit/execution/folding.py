@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -69,6 +69,13 @@ def marked(account: Account, bars: Bars, found: Mapping[str, Basis]) -> dict[str
 def first_marks(account: Account, prices: Mapping[str, float]) -> list[Position]:
     """The positions without a price of which there is one now."""
     return [replace(account.positions[s], mark=prices[s]) for s in account.unpriced if prices.get(s, math.nan) > 0.0]
+
+
+def scaled(qty: int, splits: Iterable[tuple[str, float]], since: str = "") -> int:
+    """Micro-shares of an order after its splits (session, new shares for one), those after the session `since`."""
+    for session, ratio in splits:
+        qty = round(qty * ratio) if session > since else qty
+    return qty
 
 
 def day_of(instant: pd.Timestamp) -> pd.Timestamp:

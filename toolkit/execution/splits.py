@@ -21,7 +21,7 @@ from toolkit.kernels.account import UNIT
 
 EASTERN = "America/New_York"
 WEEK = pd.Timedelta("7D")
-BOOKED = "SELECT DISTINCT symbol FROM events WHERE kind = 'split' AND qty <> 0"
+BOOKED = "SELECT DISTINCT symbol FROM events WHERE session > ? AND kind = 'split' AND qty <> 0"
 MOVED = """SELECT symbol, session, kind, qty FROM events WHERE qty <> 0 AND symbol IN (SELECT value FROM json_each(?))
 ORDER BY session, seq"""
 
@@ -50,7 +50,7 @@ def bases(ledger: Ledger, account: Account, bars: Bars, since: pd.Timestamp) -> 
         if days[bar] > first:
             shown.setdefault(bars.symbols[n], []).append(Split(days[bar], ratio))
     held = {symbol for symbol, p in account.positions.items() if p.qty and symbol in bars.symbols}
-    asked = held & (shown.keys() | {symbol for (symbol,) in ledger.rows(BOOKED)}) if held else set()
+    asked = held & (shown.keys() | {symbol for (symbol,) in ledger.rows(BOOKED, days[0].isoformat())}) if held else set()
     past: dict[str, list[Move]] = {symbol: [] for symbol in sorted(asked)}
     for symbol, session, kind, qty in ledger.rows(MOVED, json.dumps(list(past))) if past else ():
         past[symbol].append(Move(pd.Timestamp(session).normalize(), kind, qty))

@@ -13,9 +13,8 @@ from toolkit.data import Bars
 from toolkit.data.clock import Clock
 from toolkit.errors import BrokerRefused, BrokerUnavailable, LedgerMismatch
 from toolkit.execution import folding, splits
-from toolkit.execution.brokers import Broker
+from toolkit.execution.brokers import Broker, news
 from toolkit.execution.brokers.comparison import ALONE, OURS, differences, strangers
-from toolkit.execution.brokers.told import book
 from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, Outlook, Purse, Report
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Account, Fill, Order, Position, shares
@@ -26,7 +25,6 @@ from toolkit.kernels.account import UNIT
 log = logging.getLogger(__name__)
 MONTH, OVERLAP = pd.Timedelta("31D"), pd.Timedelta("1D")  # how far back news are asked for again: they come late
 DRIFT, DRIFTED = 0.01, 3  # fraction of equity, and number of symbols, beyond which books that differ halt
-ENDS = {"CANCELED", "EXPIRED", "REJECTED"}
 
 
 @dataclass
@@ -127,7 +125,7 @@ class BrokerDesk:
     def splitting(self, session: pd.Timestamp) -> Mapping[str, str] | None:
         """Between a close of today and what is sent today there is none; else the broker is asked, once a reconciliation.
 
-        What was sent before the night of a split is for the broker to split, as it tells (`told.resize`).
+        What was sent before the night of a split is for the broker to split, as it tells (`news.resize`).
         """
         today, close = folding.day_of(self.clock.now()), folding.day_of(session)
         if today <= close:
@@ -166,10 +164,10 @@ class BrokerDesk:
             known, told = self._booked(), self._news(since)
             reports = self.broker.orders(since)
             self._adopt(reports)
-            for problem in book(self.ledger, told):
-                self._halt(problem)
-            self._end(reports)
-            said = self._strangers(reports) + self._still_there(reports) + self._drift(self.broker.positions())
+            said = news.resize(self.ledger, reports, told)
+            news.book(self.ledger, told)
+            news.end(self.ledger, reports)
+            said += self._strangers(reports) + self._still_there(reports) + self._drift(self.broker.positions())
         changed = self._booked() != known or self._frozen or abs(self._off) > UNIT
         self._purse = self.broker.purse() if changed else None
         said += self._short_of_cash()
@@ -214,19 +212,9 @@ class BrokerDesk:
                 if status == "ABANDONED" and report.waits:
                     self.broker.cancel(report.id)
 
-    def _end(self, reports: list[Report]) -> None:
-        """Orders that ended without being filled whole, once all that was filled of them is booked."""
-        waiting = {o.id: o for o in self.ledger.orders_in(*WAITING)}
-        for report in reports:
-            order = waiting.get(report.id)
-            if order is not None and report.status in ENDS and report.qty - report.filled == order.qty:
-                status = "CANCELED" if report.status == "REJECTED" and report.filled else report.status
-                self.ledger.move(order.id, status, report.said, forget=True)
-
     def _states(self, reports: list[Report]) -> dict[str, str]:
         """States of the orders that were planned here."""
-        ids = json.dumps([report.id for report in reports])
-        return dict(self.ledger.rows("SELECT id, status FROM intents WHERE id IN (SELECT value FROM json_each(?))", ids))
+        return {order.id: order.status for order in news.among(self.ledger, reports).values()}
 
     def _strangers(self, reports: list[Report]) -> list[str]:
         orphans, others = strangers(reports, self._states(reports))
