@@ -155,13 +155,20 @@ def test_no_digit_of_a_quantity_is_lost(kit, qty, text):
     assert sent(kit)["qty"] == text
 
 
-def test_fractions_of_a_share_are_day_orders_alone(kit):
+@pytest.mark.parametrize("kind", ["market", "limit", "stop"])
+def test_a_fraction_of_a_share_goes_as_a_day_order(kit, kind):
     """Alpaca: fractional orders must be DAY orders; the opening auction takes whole shares."""
-    for wrong in ({}, {"kind": "limit", "level": 150.0}, {"kind": "stop", "level": 150.0}):
-        answer = kit.broker.submit(order(kit, qty=1_500_000, **wrong))
-        assert answer.status == "REJECTED" and "no fraction of a share" in answer.detail and "whole_shares" in answer.detail
-    assert kit.server.log == []
-    assert kit.broker.submit(order(kit, qty=1_500_000, kind="limit", level=150.0, day=True)).status == "ACCEPTED"
+    kit.clock.sleep(2 * 3600.0)  # it is 19:00 in New York
+    answer = kit.broker.submit(order(kit, qty=1_500_000, kind=kind, level=math.nan if kind == "market" else 150.0))
+    assert answer.status == "ACCEPTED" and (sent(kit)["qty"], sent(kit)["time_in_force"]) == ("1.5", "day")
+
+
+@pytest.mark.parametrize("hours, status", [(0.0, "REJECTED"), (1.9, "REJECTED"), (2.0, "ACCEPTED"), (16.4, "ACCEPTED"),
+                                           (16.5, "REJECTED"), (18.0, "REJECTED")])  # fmt: skip
+def test_a_fraction_at_the_market_is_not_handed_in_when_it_would_trade_at_once(kit, hours, status):
+    kit.clock.sleep(3600.0 * hours)  # after 17:00 in New York
+    answer = kit.broker.submit(order(kit, qty=1_500_000))
+    assert answer.status == status and ("at once" in answer.detail) == (status == "REJECTED")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from tape import At
 
 from toolkit.cli import main
 from toolkit.cycle.config import checked_config
+from toolkit.cycle.connected import connected
 from toolkit.cycle.engine import TradingEngine
-from toolkit.errors import InvalidParameter, LedgerError
+from toolkit.errors import ConfigError, InvalidParameter, LedgerError
 from toolkit.execution import adoption
 from toolkit.execution.audit import verify
 from toolkit.execution.brokers.desk import BrokerDesk
@@ -148,3 +149,11 @@ def test_what_breaks_a_cycle_and_the_row_of_its_failure_too_ends_no_loop(street,
     monkeypatch.setattr(street.ledger, "account", broken)
     street.failed(ValueError())
     assert "leaves no row" in caplog.text
+
+
+# ---------------------------------------------------------------------------------------------------- fractions of a share
+@pytest.mark.parametrize("kind, refused", [("limit", True), ("stop", True), ("market", False)])
+def test_an_order_for_a_fraction_that_should_wait_beyond_a_day_is_refused_in_the_configuration(values, kind, refused):
+    config = checked_config(values | {"mode": "broker-paper", "order_kind": kind, "whole_shares": False})
+    with pytest.raises(ConfigError if refused else InvalidParameter, match="time_in_force: day" if refused else "no keys"):
+        connected(config, At(EVENINGS[0]), {})

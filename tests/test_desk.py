@@ -71,6 +71,14 @@ def test_the_loop_at_alpaca_trades_as_the_backtest_does_to_the_micro_dollar(hist
         assert found.brokers[0].orders > 40 and found.brokers[0].trades > 40
 
 
+def test_fractions_of_shares_trade_at_the_open_at_alpaca_as_in_the_backtest(history):
+    with AlpacaServer([history], now=pd.Timestamp("2004-11-01", tz="UTC"), limit=10**9) as server:
+        bars = history.until(pd.Timestamp("2005-02-07"))  # the dividend of a fraction is told in micro-dollars, rounded
+        found = parity(crossing, bars, {"alpaca": at(server)}, costs=FREE, limits=ROOMY, policy=Policy(), progress=False)
+        assert found.same and found.brokers[0].trades > 15, str(found)
+        assert {o.ticket.tif for o in server.exchange.orders.values() if o.ticket.qty % UNIT} == {"day"}
+
+
 @pytest.mark.parametrize("kind", ["504", "reset", "truncated", "html", "wrong-id"])
 def test_replies_that_are_lost_after_the_order_was_booked_change_nothing(history, kind):
     bars = history.until(pd.Timestamp("2005-01-31"))

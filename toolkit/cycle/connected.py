@@ -102,6 +102,9 @@ def connected(config: Config, clock: Clock, environment: Mapping[str, str] | Non
     if exits:
         what = f"exits.{exits[0]} is {getattr(config.exits, exits[0])}, and no broker of ours makes exits inside a bar"
         raise ConfigError(what, f"leave exits out in mode {config.mode}, or let the strategy close the position")
+    if config.order_kind != "market" and config.time_in_force != "day" and not config.whole_shares:
+        what = f"a {config.order_kind} order for a fraction of a share ends with the day at {config.broker.name}"
+        raise ConfigError(what, "set time_in_force: day, or whole_shares: true")
     keys = alpaca_keys() if environment is None else alpaca_keys(environment)
     live = config.mode == "live"
     broker = AlpacaBroker(keys.key, keys.secret, live=live, url=config.broker.url, clock=clock,

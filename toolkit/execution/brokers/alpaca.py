@@ -10,8 +10,9 @@ an order means:
 * Everything else (no answer in time, 5xx, a page of a proxy): UNKNOWN.
 * No request was made (our own pace, the budget of requests): ABSENT, it surely did not arrive.
 
-Alpaca takes whole shares alone into the opening auction, and fractions as day orders alone; other orders do not reach the wire.
-A market order that arrives within two minutes before an open, or until 19:00 New York after it, Alpaca itself rejects.
+Alpaca takes whole shares alone into the opening auction, and fractions as day orders alone: those go as such (`fields_of`).
+A market order that arrives within two minutes before an open, or until 19:00 New York after it, Alpaca itself rejects; a
+fraction, which it would trade at once while the exchange is open, keeps the same hours (`accepts`).
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from toolkit.execution.brokers.alpaca_words import (
 from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, MarketClock, Purse, Report, Split
 from toolkit.execution.credentials import SHOWN, Secret
 from toolkit.execution.orders import Order
+from toolkit.kernels.account import UNIT
 
 LONGEST = 12.0  # seconds
 LIVE_HOST, PAPER_HOST = "api.alpaca.markets", "paper-api.alpaca.markets"
@@ -80,6 +82,7 @@ class AlpacaBroker:
                 raise InvalidParameter(f"the {name} of Alpaca {each.flaw}", "copy it again")
         if not 0.0 < deadline <= LONGEST:
             raise InvalidParameter(f"deadline is {deadline!r}", f"pass seconds above 0 and up to {LONGEST:g}")
+        self._clock = clock
         self.live, self.name, self.meter, self.deadline = live, "alpaca" if live else "alpaca-paper", Meter(), deadline
         self._wire = Wire(key, secret, self.meter, Pace(rate / 60.0, 60, waiting(clock), who="Alpaca"), clock)
         self._client = _client(live, _checked_url(url, live), self._wire)
@@ -94,6 +97,8 @@ class AlpacaBroker:
 
     def submit(self, order: Order) -> Answer:
         flaw = flaw_of(order)
+        if not flaw and order.kind == "market" and order.qty % UNIT and self.accepts(now := self._clock.now()) > now:
+            flaw = f"{decimal(order.qty)} shares would trade at once, not at the next open: hand them in from 19:00 New York on"
         if flaw:
             return Answer("REJECTED", flaw)
         try:

@@ -33,23 +33,25 @@ KINDS = {
 
 
 def flaw_of(order: Order) -> str:
-    """Why Alpaca would not take the order, "" if it may: a fraction of a share trades in a day order alone, not at the open."""
+    """Why Alpaca would not take the order, "" if it may."""
     if order.side not in ("buy", "sell") or order.kind not in ("market", "limit", "stop"):
         return f"{order.side} {order.kind} is no order that Alpaca knows"
     if not 0 < order.qty <= LARGEST:
         return f"a quantity of {order.qty} micro-shares cannot be traded"
-    if order.qty % UNIT and (order.kind == "market" or not order.day):
-        when = "at the open" if order.kind == "market" else "beyond a day"
-        return f"Alpaca trades no fraction of a share {when}: use whole_shares"
     if order.kind != "market" and not price_of(order):
         return f"a {order.kind} at {order.level} cannot be traded"
     return ""
 
 
 def fields_of(order: Order) -> dict[str, str]:
-    """The order as JSON: market orders for the next opening auction, others for the day or until they are cancelled."""
+    """The order as JSON: market orders for the next opening auction, others for the day or until they are cancelled.
+
+    Alpaca takes a fraction of a share in day orders alone: one at the market, sent before the open, trades at the open without
+    the auction; a limit or stop that should wait longer ends with the day, and is decided again.
+    """
     fields = {"symbol": order.symbol, "qty": decimal(order.qty), "side": order.side, "type": order.kind}
-    fields["time_in_force"] = "opg" if order.kind == "market" else "day" if order.day else "gtc"
+    whole = "opg" if order.kind == "market" else "day" if order.day else "gtc"
+    fields["time_in_force"] = "day" if order.qty % UNIT else whole
     fields["client_order_id"] = order.id
     if order.kind != "market":
         fields[f"{order.kind}_price"] = price_of(order)
