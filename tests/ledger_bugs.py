@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from toolkit.execution import entries, folding, ledger, ledgerfile, lifecycle
-from toolkit.execution.brokers import desk, news
+from toolkit.execution.brokers import comparison, desk, news
 
 
 class Bug(NamedTuple):
@@ -69,8 +69,8 @@ BUGS = [
     bug("what was given up and turns up is left to wait", (desk, "BrokerDesk._adopt", 'if status == "ABANDONED" and report.waits', "if False")),
     bug("the broker's name of an order is not kept", (ledger, "Ledger.move", "if broker_id:", "if False:")),
     bug("a cycle ends with orders in doubt", (entries, "close_cycle", "if open_:", "if False:"), (ledger, "Ledger.is_open", "> 0", "> 99")),
-    bug("an order that nobody planned goes unseen", (desk, "BrokerDesk._strangers", "report.id not in states", "False")),
-    bug("holdings that differ go unseen", (desk, "BrokerDesk._drift", "if there != here", "if False")),
+    bug("an order that nobody planned goes unseen", (comparison, "strangers", "r.id not in planned", "False")),
+    bug("holdings that differ go unseen", (comparison, "differences", "if there.qty != ours.qty", "if False")),
     bug("a split moves the average price the wrong way", (folding, "after", "entry=position.entry / ratio", "entry=position.entry * ratio")),
     bug("a sale moves the average price", (folding, "_entry", "abs(qty) > abs(position.qty)", "True")),
     bug("an order that ends is not noticed", (news, "end", "report.status in ENDS", 'report.status == "REJECTED"')),

@@ -12,7 +12,8 @@ import pandas as pd
 from toolkit.data import Bars
 from toolkit.errors import LedgerError
 from toolkit.execution.brokers.values import Activity
-from toolkit.execution.orders import Account, Event, Position
+from toolkit.execution.ledger import Ledger
+from toolkit.execution.orders import Account, Event, Fill, Position
 from toolkit.execution.splits import Basis
 
 EASTERN = "America/New_York"
@@ -76,6 +77,15 @@ def scaled(qty: int, splits: Iterable[tuple[str, float]], since: str = "") -> in
     for session, ratio in splits:
         qty = round(qty * ratio) if session > since else qty
     return qty
+
+
+def fills_since(ledger: Ledger, session: pd.Timestamp | None) -> list[Fill]:
+    """The fills of sessions after this one; None: all of them."""
+    rows = ledger.rows(
+        "SELECT id, order_id, session, symbol, qty, price, fee, reason FROM events WHERE kind = 'fill' AND session > ?",
+        "" if session is None else session.isoformat(),
+    )
+    return [Fill(i, o or "", pd.Timestamp(s), symbol, q, p, f, r) for i, o, s, symbol, q, p, f, r in rows]
 
 
 def day_of(instant: pd.Timestamp) -> pd.Timestamp:

@@ -12,7 +12,7 @@ VERSION = 5
 OLD = "trade it once to bring it forward, or look with the toolkit that wrote it"
 # account.standing is what the account may do, peak the highest equity, day_equity that before the last session, close_equity
 # that at its end, opened when the ledger was made, told the last halt (of standings) that a person was told of, drift the
-# symbols (JSON) on which a broker's books differed at the last look;
+# symbols (JSON) on which a broker's books differed at the last look, and under "" the micro-dollars by which its cash did;
 # cycles.situation what a cycle was decided on (compressed JSON), booked the last event (its seq) that its equity is the fold
 # of; intents.level the level as decided, intents.trigger the same in the shares of today, where a split came between; arrived
 # is what the paper broker has, ours only to look up.

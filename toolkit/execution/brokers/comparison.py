@@ -39,3 +39,14 @@ def strangers(reports: Sequence[Report], planned: Container[str]) -> tuple[list[
     """Orders that bear a name of ours and were not planned here, and those of others that wait."""
     orphans = [r for r in reports if r.id.startswith(OURS) and r.id not in planned]
     return orphans, [r for r in reports if not r.id.startswith(OURS) and r.waits]
+
+
+def cash_said(off: int) -> str:
+    """Micro-dollars that the broker has more, in words."""
+    return f"{'-' if off < 0 else '+'}${abs(off) / UNIT:,.2f} at the broker against the ledger"
+
+
+def strangers_said(orphans: Sequence[Report], others: Sequence[Report]) -> list[str]:
+    """The same in words."""
+    said = [f"ORPHAN: {r.side} {shares(r.qty)} {r.symbol} ({r.id})" for r in orphans]
+    return said + [f"EXTERNAL: {r.side} {shares(r.qty)} {r.symbol} ({r.said}), left alone" for r in others]

@@ -13,8 +13,7 @@ from toolkit.data import Bars
 from toolkit.data.clock import Clock
 from toolkit.errors import BrokerRefused, BrokerUnavailable, LedgerMismatch
 from toolkit.execution import folding, splits
-from toolkit.execution.brokers import Broker, news
-from toolkit.execution.brokers.comparison import ALONE, OURS, differences, strangers
+from toolkit.execution.brokers import Broker, comparison, news
 from toolkit.execution.brokers.values import Activity, Answer, Asset, Holding, Outlook, Purse, Report
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Account, Fill, Order, Position, shares
@@ -25,6 +24,7 @@ from toolkit.kernels.account import UNIT
 log = logging.getLogger(__name__)
 MONTH, OVERLAP = pd.Timedelta("31D"), pd.Timedelta("1D")  # how far back news are asked for again: they come late
 DRIFT, DRIFTED = 0.01, 3  # fraction of equity, and number of symbols, beyond which books that differ halt
+CASH = ""  # under no symbol
 
 
 @dataclass
@@ -45,11 +45,12 @@ class BrokerDesk:
         drift, opened = self.ledger.rows("SELECT drift, opened FROM account")[0]
         self._start = pd.Timestamp(0, tz="UTC") if opened is None else pd.Timestamp(opened)
         self._frozen: dict[str, str] = json.loads(drift) if drift else {}  # symbols on which the books differ, and how
+        self._off = int(self._frozen.pop(CASH, 0))  # micro-dollars that the broker had more when it was last asked
+        self._kept, self._turned = self._off, False  # as it is in the ledger; whether anything was reconciled
         self._outlook: Outlook | None = None
         self._ending: set[str] = set()
         self._splitting: dict[tuple[pd.Timestamp, pd.Timestamp], Mapping[str, str] | None] = {}
         self._purse: Purse | None = None  # as `reconcile` saw it
-        self._off = 0  # micro-dollars of cash that the broker had more when it was last asked
 
     @property
     def live(self) -> bool:
@@ -74,10 +75,9 @@ class BrokerDesk:
         return self.broker.submit(order)
 
     def find(self, order: str) -> Answer | None:
-        report = self.broker.find(order)
-        if report is None:
-            return None
-        return Answer("REJECTED" if report.status == "REJECTED" else "ACCEPTED", report.said, report.broker_id)
+        found = self.broker.find(order)
+        status = "REJECTED" if found and found.status == "REJECTED" else "ACCEPTED"
+        return None if found is None else Answer(status, found.said, found.broker_id)
 
     def cancel(self, order: str) -> Answer:
         self._ending |= {symbol for (symbol,) in self.ledger.rows("SELECT symbol FROM intents WHERE id = ?", order)}
@@ -96,7 +96,7 @@ class BrokerDesk:
                 clock = self.broker.clock()  # first: no other answer lies between it and ours
                 skew, purse = (clock.now - self.clock.now()).total_seconds(), self._purse or self.broker.purse()
                 self._outlook = Outlook(None, purse.buying_power / UNIT, skew, clock.next_open, blocked=purse.blocked)
-                self._off = purse.cash - self.ledger.account().cash
+                self._compared(purse, self._turned)
             for symbol in unseen:
                 self._assets[symbol] = self.broker.asset(symbol)
         accepts = self.broker.accepts(self.clock.now())
@@ -111,11 +111,7 @@ class BrokerDesk:
         marked = folding.marked(account, bars, self._bases(account, bars))
         self._price(account, {symbol: position.mark for symbol, position in marked.items()})
         self.ledger.settle(bars.index[-1], [], marked.values(), [])
-        rows = self.ledger.rows(
-            "SELECT id, order_id, session, symbol, qty, price, fee, reason FROM events WHERE kind = 'fill' AND session > ?",
-            "" if account.session is None else account.session.isoformat(),
-        )
-        return [Fill(i, o or "", pd.Timestamp(s), symbol, q, p, f, r) for i, o, s, symbol, q, p, f, r in rows]
+        return folding.fills_since(self.ledger, account.session)
 
     def after(self, bars: Bars) -> Account:
         account = self.ledger.account()  # what the broker has filled since is booked by the next cycle
@@ -168,10 +164,10 @@ class BrokerDesk:
             news.book(self.ledger, told)
             news.end(self.ledger, reports)
             said += self._strangers(reports) + self._still_there(reports) + self._drift(self.broker.positions())
-        changed = self._booked() != known or self._frozen or abs(self._off) > UNIT
+        changed = self._booked() != known or self._frozen or self._off
         self._purse = self.broker.purse() if changed else None
         said += self._short_of_cash()
-        self._outlook = None
+        self._outlook, self._turned = None, True
         return said
 
     def _booked(self) -> int:
@@ -199,13 +195,13 @@ class BrokerDesk:
         (last,) = self.ledger.rows("SELECT max(session) FROM events WHERE kind <> 'adoption'")[0]
         instants = [pd.Timestamp(open_)] if open_ else []
         instants += [pd.Timestamp(last).tz_localize("UTC")] if last else [self.clock.now()]
-        return min(instants) - (MONTH if self._frozen else OVERLAP)
+        return min(instants) - (MONTH if self._frozen or self._off else OVERLAP)
 
     def _adopt(self, reports: list[Report]) -> None:
         """Orders that we gave up, or were not sure of, and that the broker has after all."""
         states = self._states(reports)
         for report in reports:
-            status = states.get(report.id) if report.id.startswith(OURS) else None
+            status = states.get(report.id) if report.id.startswith(comparison.OURS) else None
             if status in {*UNSURE, "ABSENT", "ABANDONED"} and report.status != "REJECTED":
                 self.ledger.move(report.id, "ACCEPTED", "turned up at the broker", report.replaced_by or report.broker_id)
                 states[report.id] = "ACCEPTED"
@@ -217,11 +213,10 @@ class BrokerDesk:
         return {order.id: order.status for order in news.among(self.ledger, reports).values()}
 
     def _strangers(self, reports: list[Report]) -> list[str]:
-        orphans, others = strangers(reports, self._states(reports))
+        orphans, others = comparison.strangers(reports, self._states(reports))
         for report in orphans:
-            self._halt(f"order {report.id} is at the broker, the ledger never planned it: {ALONE}")
-        said = [f"ORPHAN: {r.side} {shares(r.qty)} {r.symbol} ({r.id})" for r in orphans]
-        return said + [f"EXTERNAL: {r.side} {shares(r.qty)} {r.symbol} ({r.said}), left alone" for r in others]
+            self._halt(f"order {report.id} is at the broker, the ledger never planned it: {comparison.ALONE}")
+        return comparison.strangers_said(orphans, others)
 
     def _still_there(self, reports: list[Report]) -> list[str]:
         """Orders of ours that are over here and wait there: a cancellation was lost."""
@@ -237,27 +232,39 @@ class BrokerDesk:
         ours, before = self.ledger.account(), self._off
         if self._purse is None:
             return []
-        self._off = self._purse.cash - ours.cash
-        if not abs(self._off) > UNIT:
+        self._compared(self._purse)
+        if not self._off:
             return []
-        said = f"{'-' if self._off < 0 else '+'}${abs(self._off) / UNIT:,.2f} at the broker against the ledger"
-        if abs(before) > UNIT and not abs(self._off) <= DRIFT * ours.equity * UNIT:
+        said = comparison.cash_said(self._off)
+        if before and not abs(self._off) <= DRIFT * ours.equity * UNIT:
             self._halt(f"cash differs: {said}")
         return [f"CASH: {said}"]
 
     def _drift(self, holdings: list[Holding]) -> list[str]:
         account, before = self.ledger.account(), self._frozen
         self._price(account, {h.symbol: h.price for h in holdings})
-        found = differences(account, holdings)
+        found = comparison.differences(account, holdings)
         self._frozen = {symbol: each.said for symbol, each in found.items()}
         differ = [f"{symbol} {why}" for symbol, why in self._frozen.items()]
         lasting = [each.worth for symbol, each in found.items() if symbol in before]  # news may come a moment late
         if self._frozen != before:
-            with self.ledger.transaction() as db:
-                db.execute("UPDATE account SET drift = ?", (json.dumps(self._frozen),))
+            self._keep()
         if lasting and (not sum(lasting) <= DRIFT * account.equity or len(lasting) > DRIFTED):
             self._halt(f"holdings differ: {'; '.join(differ)} (see `toolkit ledger adopt`)")
         return [f"DRIFT: {each}" for each in differ]
+
+    def _compared(self, purse: Purse, keep: bool = True) -> None:
+        """Cash that differs by more than a dollar is kept as drift is: the next process asks a month back as well."""
+        off = purse.cash - self.ledger.account().cash
+        self._off = off if abs(off) > UNIT else 0
+        if keep and self._off != self._kept:
+            self._keep()
+
+    def _keep(self) -> None:
+        with self.ledger.transaction() as db:
+            differ = self._frozen | ({CASH: str(self._off)} if self._off else {})
+            db.execute("UPDATE account SET drift = ?", (json.dumps(differ),))
+        self._kept = self._off
 
     def _price(self, account: Account, prices: Mapping[str, float]) -> None:
         """Marks what was held without a price."""
