@@ -15,6 +15,7 @@ from toolkit.errors import ConfigError, InvalidParameter, LedgerError
 from toolkit.execution import adoption
 from toolkit.execution.audit import verify
 from toolkit.execution.brokers.desk import BrokerDesk
+from toolkit.execution.brokers.values import Activity, Holding
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.situation import Quotes
 from toolkit.execution.standing import ACTIVE
@@ -121,7 +122,7 @@ def test_shares_that_came_without_a_price_count_as_nothing_and_are_named_until_o
     street.street.prices["SPIN"] = 7.0
     report = evening(street, 2)
     assert report.equity == 100_140.0 and "UNPRICED" not in str(report)
-    assert verify(street.ledger) == []
+    assert equities(street) == [100_140.0, 100_140.0] and verify(street.ledger) == []  # no gain of the day
 
 
 def test_shares_of_the_universe_that_came_without_a_price_are_valued_at_the_close(street):
@@ -149,6 +150,57 @@ def test_what_breaks_a_cycle_and_the_row_of_its_failure_too_ends_no_loop(street,
     monkeypatch.setattr(street.ledger, "account", broken)
     street.failed(ValueError())
     assert "leaves no row" in caplog.text
+
+
+# --------------------------------------------------------------------------------------------------- neither gain nor loss
+def test_shares_that_are_exchanged_for_cash_are_no_loss(street):
+    street.wish["IBM"] = 1.0
+    for n in range(2):
+        evening(street, n)
+    held, close = street.ledger.account().positions["IBM"], street.ledger.account().equity
+    street.street.tell("transfer", "IBM", -held.qty, round(held.qty * held.mark))
+    report = evening(street, 2)
+    assert report.equity == pytest.approx(close) and equities(street)[0] < 1.001 * close
+    assert street.ledger.standing[0] == ACTIVE and verify(street.ledger) == []
+
+
+def test_shares_that_were_bought_dear_are_adopted_at_what_they_are_worth(street):
+    evening(street, 0)
+    street.street.positions = lambda: [Holding("IBM", 100 * UNIT, 300.0, 92.0)]
+    adoption.book(street.ledger, adoption.proposed(street.ledger, street.street, street.broker.broker))
+    assert street.ledger.account().equity == 109_200.0 and equities(street) == [109_200.0, 109_200.0]
+    evening(street, 1)
+    assert street.ledger.standing[0] == ACTIVE
+
+
+# ------------------------------------------------------------------------------------------------- news that come late
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_dividend_that_is_told_days_late_is_booked_before_it_halts(street, restarted):
+    street.wish["IBM"] = 1.0
+    for n in range(3):
+        evening(street, n)
+    street.wish["MSFT"] = 1.0
+    for n in (3, 4):  # a fill of the 4th is the last news
+        evening(street, n)
+    paid = pd.Timestamp("2005-03-02", tz="UTC")
+    street.street.cash += 1_500 * UNIT
+    street.street.told.append(Activity("late", "dividend", paid, "IBM", "", 0, 1_500 * UNIT))
+    street.clock.time = pd.Timestamp(EVENINGS[5], tz="UTC")
+    for _ in range(3):
+        if restarted:  # a process a cycle, as by cron
+            street.broker.broker = BrokerDesk(street.ledger, street.street, street.clock)
+        street.wish["MSFT"] -= 0.25  # so that the cash is looked at
+        street.run_cycle()
+        street.clock.time += pd.Timedelta("1D")
+    assert street.ledger.standing[0] == ACTIVE and street.ledger.account().cash == street.street.cash
+    assert "dividend" in set(street.ledger.frame("events")["kind"])
+    assert "$" not in (street.ledger.rows("SELECT drift FROM account")[0][0] or "")
+
+
+def test_a_preview_keeps_nothing_of_cash_that_differs(street):
+    street.street.cash += 1_500 * UNIT
+    street.preview()
+    assert street.ledger.rows("SELECT drift FROM account") == [(None,)]
 
 
 # ---------------------------------------------------------------------------------------------------- fractions of a share

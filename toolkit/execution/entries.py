@@ -111,18 +111,24 @@ def settle(db: sqlite3.Connection, session: pd.Timestamp, events: Iterable[Event
 
 def book(db: sqlite3.Connection, events: Iterable[Event], positions: Iterable[Position], orders: Iterable[Outcome],
          at: str) -> None:  # fmt: skip
-    """TX4 of a broker that tells of executions: each of them once, whatever it is told again."""
+    """TX4 of a broker that tells of executions: each of them once, whatever it is told again.
+
+    Transfers, adoptions, and the first price of what came without one are neither gain nor loss: by as much as they change the
+    equity at the marks, its highest and those of the closes move.
+    """
+    events = list(events)
+    brought = not events or any(event.kind in {"transfer", "adoption"} for event in events)
+    before = _equity(db) if brought else 0
     for event in events:
         row = schema.event_row(event)
         if db.execute(schema.BOOK_EVENT + " ON CONFLICT(id) DO NOTHING", row).rowcount:
             db.execute("UPDATE account SET cash = cash + ?", (event.cash,))
-            if event.kind in {"transfer", "adoption"}:  # neither gain nor loss
-                brought = event.cash + round(event.qty * (event.price or 0.0))
-                equities = "peak = peak + ?1, day_equity = day_equity + ?1, close_equity = close_equity + ?1"
-                db.execute(f"UPDATE account SET {equities}", (brought,))
         else:
             raise LedgerError(f"{event.id} was booked before", "a broker's activity has one id for ever: nothing was booked")
     db.executemany(schema.KEEP_POSITION, map(schema.position_row, positions))
+    if brought and (moved := _equity(db) - before):
+        equities = "peak = peak + ?1, day_equity = day_equity + ?1, close_equity = close_equity + ?1"
+        db.execute(f"UPDATE account SET {equities}", (moved,))
     _outcomes(db, orders, "", at)
 
 
