@@ -1,5 +1,6 @@
 """An account at a broker: Alpaca's wire on the loopback server, through the real adapter, order by order like the backtest."""
 
+import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,9 +25,9 @@ from toolkit.execution.costs import Costs, Limits, Policy, rules
 from toolkit.execution.gate import Gate
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.lifecycle import cancel, resolve, send, send_planned
-from toolkit.execution.orders import Event, Intent, Order, order_id
+from toolkit.execution.orders import Account, Event, Intent, Order, Position, order_id
 from toolkit.execution.schema import TABLES
-from toolkit.execution.situation import Quotes, Situation
+from toolkit.execution.situation import Quotes, Situation, recorded, remembered
 from toolkit.execution.standing import ACTIVE, HALT
 from toolkit.kernels.account import UNIT
 from toolkit.signals.causality import certify
@@ -187,6 +188,36 @@ def test_an_order_by_hand_is_named_and_left_alone_and_what_it_fills_is_booked(pl
     clock.time = evening("2005-03-02")
     assert desk.reconcile() == []
     assert ledger.account().positions["MSFT"].qty == 5 * UNIT and ledger.account().cash == server.exchange.account.cash
+
+
+@pytest.mark.parametrize("side, code", [(1, "MAX_POSITION"), (-1, "SELF_CROSS")])
+def test_an_order_by_hand_that_waits_counts_in_exposure_and_is_not_traded_against(placed, side, code):
+    desk, ledger, server, _ = placed
+    server.exchange.short = True
+    server.exchange.submit(Ticket("IBM", side, 200 * UNIT, "limit", "gtc", "by-hand", limit=80.0 if side > 0 else 120.0))
+    desk.reconcile()
+    found = situated(ledger, desk, Quotes({"IBM": 0}), pd.Timestamp("2005-03-01"), "k", ["IBM"])
+    assert [(o.qty, o.reference) for o in found.others] == [(200 * UNIT, 80.0 if side > 0 else 120.0)]  # of a symbol never seen
+    limits = Limits(max_position=0.16)
+    gate = Gate(limits, rules(FREE, limits, Policy(whole_shares=True)))
+    order = replace(BUY, qty=100 * UNIT, wanted=100 * UNIT, reference=80.0)  # 8% of equity, with 16% that wait
+    (verdict,) = gate.review([order], found)
+    assert verdict.code == code and gate.review([order], replace(found, others=()))[0].passed
+    assert repr(remembered(json.loads(json.dumps(recorded(found, {}, {})))).others) == repr(found.others)
+
+
+def test_the_exposure_of_an_order_by_hand_leaves_less_for_all_symbols_and_what_it_closes_makes_no_room():
+    limits = Limits(max_gross=0.5)
+    gate = Gate(limits, rules(FREE, limits, Policy(whole_shares=True)))
+    account = Account("d", "broker-paper", 60_000 * UNIT, {"MSFT": Position("MSFT", 400 * UNIT, 100.0, 100.0)})
+    order = Order("tk1-o", "k", "IBM", "buy", 50 * UNIT, 100.0, 50 * UNIT)
+    seen = Situation(account, Quotes({"IBM": 0, "MSFT": 0}))
+    for side, symbol, qty, price, passes in (
+        ("buy", "AAPL", 49, 100.0, True), ("buy", "AAPL", 51, 100.0, False), ("sell", "MSFT", 400, 100.0, True),
+        ("buy", "ZZZ", 1, float("nan"), False),  # at a price that nobody knows
+    ):  # fmt: skip
+        other = Order("by-hand", "", symbol, side, qty * UNIT, price)
+        assert gate.review([order], replace(seen, others=(other,)))[0].passed == passes
 
 
 def test_a_small_difference_freezes_the_symbol_and_a_large_one_halts(placed):

@@ -23,6 +23,7 @@ from toolkit.data.work import phase
 from toolkit.execution.arming import UNSEEN
 from toolkit.execution.book import KINDS, LIMIT_NAMES, Past, book_symbols, read_only, to_book
 from toolkit.execution.brokers import Desk
+from toolkit.execution.brokers.values import Report
 from toolkit.execution.gate import Gate, Verdict
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.lifecycle import cancel, close_others, denied, legs, resolve, send_planned
@@ -226,8 +227,14 @@ def situated(ledger: Ledger, desk: Desk, seen: Quotes, session: pd.Timestamp, ke
     return Situation(
         account, seen, today(ledger, session, key), standing, why, blocked, unarmed, peak, day, about.pause,
         about.accepts, about.skew, "", about.buying_power, about.assets, account.booked,
-        desk.splitting(session) if symbols else {},
+        desk.splitting(session) if symbols else {}, _foreign(about.others, account),
     )  # fmt: skip
+
+
+def _foreign(reports: Sequence[Report], account: Account) -> tuple[Order, ...]:
+    """Orders of others as orders, at the last price of their symbols, or at their own; NaN where there is neither."""
+    marks = {symbol: p.mark for symbol, p in account.positions.items() if p.mark == p.mark}
+    return tuple(Order(r.id, "", r.symbol, r.side, r.qty - r.filled, marks.get(r.symbol, r.level)) for r in reports)
 
 
 def past_of(ledger: Ledger, session: pd.Timestamp, key: str) -> Past:

@@ -123,13 +123,13 @@ def _split(asked: Asked, s: Situation, o: Operations) -> Denial | None:
 
 def _repeated(asked: Asked, s: Situation, o: Operations) -> Denial | None:
     order = asked.order
-    for other in (*s.today.unsure, *s.account.waiting):
+    for other in (*s.today.unsure, *s.account.waiting, *s.others):
         if other.symbol != order.symbol or other.id == order.id:
             continue
         doubt = other in s.today.unsure
         if other.side != order.side:
             return Denial("SELF_CROSS", f"{other.side} {shares(other.qty)} waits ({other.id})", "no open order against it")
-        if doubt or other.kind == order.kind == "market":
+        if doubt or (other.kind == order.kind == "market" and other not in s.others):
             return Denial("DUPLICATE", f"{other.id} {'of unknown fate' if doubt else 'waits'}", "one order a side")
     sent = s.today.sent.get((order.symbol, order.side), 0)
     if not sent + order.qty <= max(order.wanted, order.qty):

@@ -132,7 +132,7 @@ class Gate:
         """A verdict an order, those that only close first, as they fill.
 
         `later`: orders of the same plan that follow; what they close makes room already. What a denied order would have closed
-        makes none: the others are reviewed again without it. Of orders of unknown fate counts what they open.
+        makes none: the others are reviewed again without it. Of orders of unknown fate, and of others, counts what they open.
         """
         verdicts = self._reviewed(orders, situation, later)
         while any(denied := [v for v in verdicts if not v.passed]) and len(denied) < len(verdicts):
@@ -159,9 +159,10 @@ class Gate:
                 moved = closing if symbol in asked else rest
                 net += moved * p["mark"] if moved else 0.0
         low = high = float(net)
-        for order in situation.today.unsure:
-            if order.id not in known:  # perhaps it never arrived: what it opens counts, what it closes makes no room
-                value, whole = opens(order, account) * order.reference, order.qty * order.reference
+        for order in (*situation.today.unsure, *situation.others):
+            if order.id not in known:  # perhaps it never fills: what it opens counts, what it closes makes no room
+                opening, whole = opens(order, account), order.qty * order.reference
+                value = opening * order.reference if opening else 0.0
                 gross, room = gross + value, room - value
                 low, high = (low, high + whole) if order.side == "buy" else (low - whole, high)
         equities = (float(state[name]) for name in Planned._fields[4:])
@@ -169,7 +170,7 @@ class Gate:
         for order in sorted(orders, key=lambda o: opens(o, account) > 0):
             opening = opens(order, account)
             verdict = self._operational(Asked(order, opening, planned, committed, self.limits.max_stale_sessions), situation)
-            verdict = verdict or self._economic(order, opening, account, done)
+            verdict = verdict or self._economic(order, opening, situation, done)
             if verdict.passed:
                 planned += 1
             if verdict.passed and opening:
@@ -198,11 +199,13 @@ class Gate:
         paid = max(float(worse(order.reference, side, 0.0, rules)), order.reference)
         return opening * paid + rules.leverage * int(commission(opening, paid, rules))
 
-    def _economic(self, o: Order, opening: int, account: Account, done: Planned) -> Verdict:
-        position, side = account.positions.get(o.symbol), 1 if o.side == "buy" else -1
+    def _economic(self, o: Order, opening: int, situation: Situation, done: Planned) -> Verdict:
+        account, side = situation.account, 1 if o.side == "buy" else -1
+        position = account.positions.get(o.symbol)
         if not opening:
             return Verdict(o)
         held = 0 if opening < o.qty or position is None else abs(position.qty)  # on the side that the order takes
+        held += sum(opens(other, account) for other in situation.others if (other.symbol, other.side) == (o.symbol, o.side))
         gross, low, high, room, turnover, *equities = done
         net = high if side > 0 else low
         sums = gross - CENT, net - side * CENT, room + CENT, turnover - CENT

@@ -20,7 +20,7 @@ from toolkit.execution.standing import ACTIVE
 from toolkit.kernels.account import reducing
 
 VOLUME_BARS = 20  # of the median volume
-NESTED = {"account", "quotes", "today", "assets"}
+NESTED = {"account", "quotes", "today", "assets", "others"}
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Situation:
     assets: Mapping[str, Asset | None] | None = None  # None: no broker to ask
     booked: int = 0  # the last event that the account was the fold of, by its number; 0: not known
     splits: Mapping[str, str] | None = field(default_factory=dict)  # between the close and the fill; None: nobody knows
+    others: tuple[Order, ...] = ()  # that wait at the broker and are none of ours; qty is what waits, reference their price
 
     @property
     def past(self) -> Past:
@@ -159,6 +160,7 @@ def recorded(situation: Situation, scores: Mapping[str, float], weights: Mapping
         "quotes": [dict(getattr(situation.quotes, f.name)) for f in fields(Quotes)],
         "today": _plain(situation.today),
         "assets": None if situation.assets is None else {s: x and astuple(x) for s, x in situation.assets.items()},
+        "others": [astuple(o) for o in situation.others],
         "scores": dict(scores),
         "weights": dict(weights),
     }
@@ -183,6 +185,8 @@ def remembered(kept: Mapping[str, Any]) -> Situation:
     unarmed = None if kept["unarmed"] is None else tuple(kept["unarmed"])
     accepts = schema.time_of(kept.get("accepts"))
     splits = kept.get("splits", {})
+    others = tuple(Order(*row) for row in kept.get("others", ()))  # situations of earlier versions have none
     return Situation(
-        account, Quotes(*kept["quotes"]), done, assets=about, unarmed=unarmed, accepts=accepts, splits=splits, **plain
-    )
+        account, Quotes(*kept["quotes"]), done, assets=about, unarmed=unarmed, accepts=accepts, splits=splits, others=others,
+        **plain,
+    )  # fmt: skip

@@ -94,7 +94,8 @@ def report_of(said: Any) -> Report:
     later = said.get("replaced_by")
     client, identity, symbol, side = (text(said, name) for name in ("client_order_id", "id", "symbol", "side"))
     successor = text(said, "replaced_by") if later else ""
-    return Report(client, identity, symbol, side, qty, filled, status, word, at, successor)
+    levels = [float(number(said, name)) for name in ("limit_price", "stop_price") if said.get(name) is not None]
+    return Report(client, identity, symbol, side, qty, filled, status, word, at, successor, *levels[:1])
 
 
 def activity_of(said: Any) -> Activity | None:

@@ -48,7 +48,7 @@ class BrokerDesk:
         self._off = int(self._frozen.pop(CASH, 0))  # micro-dollars that the broker had more when it was last asked
         self._kept, self._turned = self._off, False  # as it is in the ledger; whether anything was reconciled
         self._outlook: Outlook | None = None
-        self._ending: set[str] = set()
+        self._ending, self._others = set[str](), list[Report]()  # symbols of orders that end; orders of others that wait
         self._splitting: dict[tuple[pd.Timestamp, pd.Timestamp], Mapping[str, str] | None] = {}
         self._purse: Purse | None = None  # as `reconcile` saw it
 
@@ -99,9 +99,9 @@ class BrokerDesk:
                 self._compared(purse, self._turned)
             for symbol in unseen:
                 self._assets[symbol] = self.broker.asset(symbol)
-        accepts = self.broker.accepts(self.clock.now())
-        more = {"frozen": dict(self._frozen), "accepts": accepts, "pause": self.broker.pause()}  # after all that was asked
-        return replace(self._outlook, assets=dict(self._assets), **more)
+        accepts, pause = self.broker.accepts(self.clock.now()), self.broker.pause()  # after all that was asked
+        frozen, others, assets = dict(self._frozen), tuple(self._others), dict(self._assets)
+        return replace(self._outlook, frozen=frozen, others=others, assets=assets, accepts=accepts, pause=pause)
 
     def settle(self, bars: Bars) -> list[Fill]:
         """Marks positions to the closes up to the last bar; the fills were booked by `reconcile` and are returned here."""
@@ -213,10 +213,10 @@ class BrokerDesk:
         return {order.id: order.status for order in news.among(self.ledger, reports).values()}
 
     def _strangers(self, reports: list[Report]) -> list[str]:
-        orphans, others = comparison.strangers(reports, self._states(reports))
+        orphans, self._others = comparison.strangers(reports, self._states(reports))
         for report in orphans:
             self._halt(f"order {report.id} is at the broker, the ledger never planned it: {comparison.ALONE}")
-        return comparison.strangers_said(orphans, others)
+        return comparison.strangers_said(orphans, self._others)
 
     def _still_there(self, reports: list[Report]) -> list[str]:
         """Orders of ours that are over here and wait there: a cancellation was lost."""

@@ -37,6 +37,7 @@ class Report:
     said: str = ""  # the broker's own word
     at: pd.Timestamp | None = None  # when it arrived
     replaced_by: str = ""  # the broker's id of the order that took its place
+    level: float = float("nan")  # dollars a share of a limit or stop
 
     @property
     def waits(self) -> bool:
@@ -122,3 +123,4 @@ class Outlook:
     accepts: pd.Timestamp | None = None  # from when on orders for the next open are taken; None: at once
     blocked: str = ""  # why the broker lets nothing be traded
     frozen: Mapping[str, str] = field(default_factory=dict)  # symbols on which the books differ, and how
+    others: tuple[Report, ...] = ()  # orders that wait there and are none of ours
