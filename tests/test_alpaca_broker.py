@@ -40,6 +40,7 @@ class AlpacaKit:
 
     symbols, strange = ("IBM", "AAPL"), "ZZZZ"
     split = "AAPL", Split(pd.Timestamp("2005-02-28"), 2.0)
+    rows = 501
 
     def __init__(self, server: AlpacaServer, bars: Bars) -> None:
         self.server, self.bars, self.clock = server, bars, SkippingClock(EVENING)
@@ -111,6 +112,21 @@ class AlpacaKit:
 
     def part(self, symbol: str, shares: int) -> None:
         self.server.exchange.plan[symbol] = [shares]
+
+    def crowd(self, orders: int) -> list[str]:
+        names = [f"theirs-{n}" for n in range(orders)]
+        for name in names:
+            self.server.exchange.submit(Ticket("IBM", BUY, UNIT, "limit", "gtc", name, limit=0.01))
+        return names
+
+    def move(self, kind: str, cash: int, symbol: str | None = None) -> None:
+        word = {"dividend": "DIV", "interest": "INT", "fee": "FEE", "transfer": "CSD" if cash > 0 else "CSW"}[kind]
+        self.server.exchange.move(word, cash / UNIT, symbol)
+
+    def permit(self, symbol: str, tradable: bool, shortable: bool, fractionable: bool) -> None:
+        exchange = self.server.exchange
+        exchange.short, exchange.whole_shares = shortable, not fractionable
+        exchange.untradable = set() if tradable else {symbol}
 
 
 @pytest.fixture
