@@ -473,6 +473,7 @@ def test_real_money_that_is_handed_in_beside_the_configuration_is_denied(history
         report = engine.run_cycle()
         assert {v.code for v in report.turn.denials} == {"LIVE_NOT_ARMED"} and len(report.turn.denials) == 3
         assert "0 of 5 conditions; missing: the configuration (the broker was handed in beside it" in str(report)
+        assert "real money is traded at Alpaca alone so far" in str(report)
         assert report.orders == posts(server) == 0 and {v for v in engine.preview().denials} == set(history.symbols)
         engine.close()
 

@@ -33,7 +33,8 @@ from toolkit.execution.credentials import Secret
 LONGEST = pd.Timedelta(hours=12)
 TOKEN, LARGEST = "armed.json", 4096  # bytes
 UNSEEN = (
-    "the configuration (the broker was handed in beside it; write `mode: live` and let the configuration name the broker)",
+    "the configuration (the broker was handed in beside it; real money is traded at Alpaca alone so far, where `mode: live` and"
+    " the account number in the configuration connect)",
     "TK_LIVE in the environment", "the broker's account", "a ledger of mode live", "an arming token",
 )  # fmt: skip
 """What is missing where real money would be traded and no configuration answers for it."""

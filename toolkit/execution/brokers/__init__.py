@@ -21,7 +21,8 @@ class Broker(Protocol):
     or BrokerRefused (the broker will not: keys, permissions). `submit` and `cancel` raise neither: what is not known is
     UNKNOWN, and an order that never left this machine ABSENT.
     Nothing is sent twice behind the caller's back. `meter` counts the requests. `live`: whether the money is real; of a broker
-    that does not say it is taken for real.
+    that does not say it is taken for real. Real money is traded at Alpaca alone so far: at any other broker
+    each order of it is denied (LIVE_NOT_ARMED).
     """
 
     name: str
