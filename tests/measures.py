@@ -8,28 +8,31 @@ import warnings
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import pandas as pd
 import yfinance
+from simulation import Simulation
 from soak import Moving
 
 from benchmarks.plain_engine import AskedAccount, PlainEngine
 from toolkit.cycle.config import checked_config
 from toolkit.cycle.engine import TradingEngine
-from toolkit.data import Bars, Calendar
-from toolkit.data.clock import SystemClock
+from toolkit.cycle.telemetry import CycleRow, Telemetry
+from toolkit.data import Bars, Calendar, SampleSource
 from toolkit.data.sources import Source
 from toolkit.data.sources.alpaca import AlpacaSource
 from toolkit.data.sources.yahoo import YahooSource
-from toolkit.execution.brokers.paper import PaperBroker
-from toolkit.execution.costs import Costs, Limits, rules
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.lifecycle import close_others, resolve
+from toolkit.kernels.account import UNIT
 from toolkit.testing.alpaca_server import AlpacaServer
+from toolkit.testing.clocks import HandClock
 from toolkit.testing.yahoo_server import YahooServer
 
 SYMBOLS = ["AAPL", "GOOG", "IBM", "MSFT"]
+CASH = 1e6  # dollars
 SINCE = dt.date(2010, 1, 4)
 PRICES = "/v2/stocks/bars", "/v1/corporate-actions"  # at Alpaca
 ACCOUNT = "/v2/account", "/v2/positions"
@@ -138,18 +141,30 @@ def questions(bars: Bars, folder: Path, month: str = "2012-03") -> tuple[int, in
         return ours, servers.plain()
 
 
-def filled(folder: Path, orders: int) -> Path:
-    """A ledger with so many filled orders, five a cycle, written in one go."""
-    with closing(Ledger.open(folder, account="large", mode="paper", cash=1e6)) as ledger, ledger.transaction() as db:
-        keys = [f"s|{n}" for n in range(orders // 5)]
+def filled(state: Path, orders: int, mode: str = "paper") -> Path:
+    """The state of an account with so many filled orders, five a cycle, written in one go.
+
+    What each cycle was decided on is that of cycles of a simulated quarter, over and over; telemetry has a row a cycle.
+    """
+    run = Simulation(0, 63, state / "quarter", crashes=False)
+    run.run()
+    with closing(Ledger.read(state / "quarter")) as quarter:
+        kept = [packed for (packed,) in quarter.rows("SELECT situation FROM cycles WHERE situation IS NOT NULL")]
+    folder, keys = state / f"{mode}-large", [f"s|{n}" for n in range(orders // 5)]
+    with closing(Ledger.open(folder, account="large", mode=mode, cash=CASH)) as ledger, ledger.transaction() as db:
         db.executemany(
-            "INSERT INTO cycles(key, session, bars, status) VALUES (?,'2012-03-01','b','done')", [(k,) for k in keys]
+            "INSERT INTO cycles(key, session, bars, status, equity, situation) VALUES (?,'2012-03-01','b','done',1000000,?)",
+            zip(keys, cycle(kept), strict=False),
         )
-        ids = [(f"tk1-{n:026d}", keys[n // 5], f"S{n % 5}") for n in range(orders)]
+        ids = [(f"tk1-{n:026d}", keys[n // 5], SYMBOLS[n % 4]) for n in range(orders)]
         db.executemany(
             "INSERT INTO intents(id, cycle, symbol, side, qty, reference, wanted, cut_by, status, rest, reason)"
             " VALUES (?,?,?,'buy',1,1.0,1,'','FILLED',0,'')", ids,
         )  # fmt: skip
+        db.executemany(
+            "INSERT INTO verdicts(id, stage, code, measured, cap, at) VALUES (?,?,'','','','2012-03-01T21:00:00+00:00')",
+            ((i, stage) for i, _, _ in ids for stage in ("plan", "send")),
+        )
         moves = [("", "PLANNED"), ("PLANNED", "SENDING"), ("SENDING", "ACCEPTED"), ("ACCEPTED", "FILLED")]
         db.executemany(
             "INSERT INTO order_events(id, before, after, detail) VALUES (?,?,?,'')",
@@ -160,19 +175,39 @@ def filled(folder: Path, orders: int) -> Path:
             " VALUES (?,'2012-03-01T00:00:00','fill',?,?,1,-1,0,1.0)", ((f"f{i}", s, i) for i, _, s in ids),
         )  # fmt: skip
         db.executemany(
-            "INSERT INTO positions(symbol, qty, entry, mark) VALUES (?,?,1.0,1.0)", [(f"S{n}", orders // 5) for n in range(5)]
+            "INSERT INTO positions(symbol, qty, entry, mark) VALUES (?,?,1.0,1.0)",
+            [(symbol, orders // 4) for symbol in SYMBOLS],
         )
         db.execute("UPDATE account SET cash = cash - ?, session = '2012-03-01'", (orders,))
-    return folder
+    with closing(Telemetry(folder / "telemetry.sqlite")) as telemetry:
+        for _ in keys:
+            telemetry.write(CycleRow(session="2012-03-01", orders=5, fills=5, equity=1e6, benchmark=1e6, status="done"))
+    return state
 
 
-def seconds_to_ready(folder: Path) -> float:
-    """From nothing to an account that may be traded: opened, taken over, the unknown resolved, old cycles closed."""
-    start = time.perf_counter()
-    with closing(Ledger.open(folder, account="large", mode="paper", cash=1.0)) as ledger:
-        desk = PaperBroker(ledger, rules(Costs(), Limits()))
-        resolve(ledger, desk, SystemClock())
-        desk.reconcile()
-        close_others(ledger, "")
-        desk.account()
-    return time.perf_counter() - start
+def seconds_to_ready(state: Path, mode: str = "paper", url: str | None = None) -> float:
+    """From nothing to an engine that may trade: made, its account taken over, the unknown resolved, old cycles closed."""
+    config = checked_config({
+        "symbols": SYMBOLS, "mode": mode, "account": "large", "cash": CASH, "state": str(state), "allow_uncertified": True,
+        "cache": {"directory": str(state / "cache")}, "broker": {"url": url},
+    })  # fmt: skip
+    start, clock = time.perf_counter(), HandClock("2012-03-02 01:00Z") if url else None
+    keys = {"TK_ALPACA_KEY": "PKLOOPBACK", "TK_ALPACA_SECRET": "loopback-secret"}
+    with closing(TradingEngine(config, clock=clock, source=SampleSource(), environment=keys)) as engine:
+        resolve(engine.ledger, engine.broker, engine.clock)
+        said = engine.broker.reconcile()
+        close_others(engine.ledger, "")
+        engine.broker.account()
+        took = time.perf_counter() - start
+        assert said == [] and engine.ledger.standing[0] == "ACTIVE", said
+        return took
+
+
+def seconds_to_ready_at_a_broker(state: Path, bars: Bars, orders: int) -> float:
+    """The same with the account at the loopback Alpaca, which holds what the ledger says."""
+    filled(state, orders, "broker-paper")
+    with AlpacaServer([bars], pd.Timestamp("2012-03-02 01:00Z"), limit=10**9) as server:
+        for symbol in SYMBOLS:
+            server.exchange.account.hold(symbol, orders // 4, 1.0)
+        server.exchange.account.cash = round(CASH) * UNIT - orders
+        return seconds_to_ready(state, "broker-paper", server.url)

@@ -25,5 +25,9 @@ def test_account_and_positions_are_asked_for_a_fifth_as_often_as_by_the_plain_lo
     assert 0 < ours <= 0.2 * plain
 
 
-def test_a_ledger_of_100_000_orders_is_ready_in_two_seconds(tmp_path):
+def test_an_engine_with_100_000_orders_behind_it_is_ready_in_two_seconds(tmp_path):
     assert measures.seconds_to_ready(measures.filled(tmp_path, 100_000)) < 2.0
+
+
+def test_so_is_one_with_its_account_at_a_broker(bundled, tmp_path):
+    assert measures.seconds_to_ready_at_a_broker(tmp_path, bundled, 100_000) < 2.0
