@@ -1,24 +1,29 @@
 """Orders over a limit, found in a ledger alone: arithmetic written a second time, in plain Python, by other roads.
 
 The gate walks through a plan order by order and gives each its room. The oracle knows only what became of the plan: it adds up
-the positions as they would be after it, and asks whether these, and each order that was sent, are within the limits given.
+the positions as they would be after it, and asks whether these, and each order that was sent, are within the limits given. It
+imports nothing of the toolkit, and is handed plain numbers: what it shares with the gate is the ledger's tables.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from toolkit.execution.checks import Operations
-from toolkit.execution.costs import Costs, Limits
-from toolkit.execution.entries import situation_of
-from toolkit.execution.ledger import Ledger
+from types import SimpleNamespace
+from typing import Any, Protocol
 
 MICRO = 1_000_000
 CENT = 0.01  # of rounding in sums of money, dollars
+
+
+class Tables(Protocol):
+    """A ledger that can be asked."""
+
+    def rows(self, query: str, *values: Any) -> list[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Sent:
 class Case:
     """One cycle: the orders that were planned, those that were sent, and what it was decided on."""
 
-    def __init__(self, ledger: Ledger, key: str, situation: dict[str, Any]) -> None:
+    def __init__(self, ledger: Tables, key: str, situation: dict[str, Any]) -> None:
         self.key, self.known = key, situation
         rows = ledger.rows(
             "SELECT id, cycle, symbol, side, qty, reference, wanted, kind, level FROM intents WHERE cycle = ? AND id IN"
@@ -105,8 +110,25 @@ class Case:
         return self.marks.get(symbol, asked[0] if asked else math.nan)
 
 
-def breaches(ledger: Ledger, limits: Limits, operations: Operations, costs: Costs) -> list[str]:
-    """What is over a limit, as sentences that begin with its code; empty if the gate kept its word."""
+def sent(ledger: Tables) -> int:
+    """Orders that went out: those whose limits `breaches` goes through."""
+    return int(ledger.rows("SELECT count(DISTINCT id) FROM order_events WHERE after = 'SENDING'")[0][0])
+
+
+def breaches(ledger: Tables, limits: Mapping[str, Any], operations: Mapping[str, Any], costs: Mapping[str, Any]) -> list[str]:
+    """What is over a limit, as sentences that begin with its code; empty if the gate kept its word.
+
+    The numbers have the names of `Limits`, `Operations` and `Costs`: `vars(limits)` gives them.
+    """
+    return _all(ledger, *(SimpleNamespace(**each) for each in (limits, operations, costs)))
+
+
+def situation_of(packed: bytes | None) -> dict[str, Any] | None:
+    """What a cycle was decided on, as the ledger keeps it: packed JSON."""
+    return None if packed is None else json.loads(zlib.decompress(packed))
+
+
+def _all(ledger: Tables, limits: Any, operations: Any, costs: Any) -> list[str]:
     said = list(_of_the_ledger(ledger, limits, operations))
     for key, packed in ledger.rows("SELECT key, situation FROM cycles ORDER BY rowid"):
         situation = situation_of(packed)
@@ -130,7 +152,7 @@ def over(measured: float, limit: float) -> bool:
     return not measured <= limit
 
 
-def _of_an_order(case: Case, o: Sent, limits: Limits, operations: Operations) -> Iterator[tuple[str, str]]:
+def _of_an_order(case: Case, o: Sent, limits: Any, operations: Any) -> Iterator[tuple[str, str]]:
     known, opening = case.known, case.opening(o)
     if not (0 < o.reference < math.inf and o.qty > 0):
         yield "NOT_FINITE", f"{o.qty} at {o.reference}"
@@ -219,7 +241,7 @@ def _of_the_asset(case: Case, o: Sent, opening: int) -> Iterator[tuple[str, str]
         yield "ASSET_NOT_SHORTABLE", f"{opening / MICRO} shares"
 
 
-def _of_a_cycle(case: Case, limits: Limits, operations: Operations, costs: Costs) -> Iterator[tuple[str, str]]:
+def _of_a_cycle(case: Case, limits: Any, operations: Any, costs: Any) -> Iterator[tuple[str, str]]:
     if over(abs(case.known["skew"]), operations.max_skew):
         yield "CLOCK_SKEW", f"{case.known['skew']} s"
     if over(case.known["pause"], operations.max_pause):
@@ -245,7 +267,7 @@ def _of_a_cycle(case: Case, limits: Limits, operations: Operations, costs: Costs
         yield "BUYING_POWER", f"${taken:,.2f} of ${most:,.2f}"
 
 
-def _extra(o: Sent, opening: int, limits: Limits, costs: Costs) -> float:
+def _extra(o: Sent, opening: int, limits: Any, costs: Any) -> float:
     """Dollars that an opening order takes beyond its value: slippage, spread and commission."""
     n, side = opening / MICRO, 1 if o.side == "buy" else -1
     paid = max(o.reference * (1 + side * costs.slippage_bps / 10_000) + side * costs.half_spread, o.reference)
@@ -253,7 +275,7 @@ def _extra(o: Sent, opening: int, limits: Limits, costs: Costs) -> float:
     return n * (paid - o.reference) + limits.leverage * fee
 
 
-def _of_the_ledger(ledger: Ledger, limits: Limits, operations: Operations) -> Iterator[str]:
+def _of_the_ledger(ledger: Tables, limits: Any, operations: Any) -> Iterator[str]:
     """Verdicts, counts and turnover of a session, and the standing at each instant at which an order was sent."""
     verdicts = dict(ledger.rows("SELECT id, code FROM verdicts WHERE stage = 'plan'"))
     denied = dict(ledger.rows("SELECT id, min(at) FROM verdicts WHERE stage = 'send' GROUP BY id"))

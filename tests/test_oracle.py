@@ -1,12 +1,15 @@
 """The oracle speaks: one sound ledger, broken once for each limit."""
 
+import ast
 import json
 import math
 import sqlite3
 import zlib
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
+import oracle
 import pytest
 from ledger_machine import Walltime
 from oracle import breaches
@@ -62,7 +65,7 @@ def broken(sound, tmp_path, statements=(), situation=None):
             situation(kept)
             db.execute("UPDATE cycles SET situation = ? WHERE key = ?", (zlib.compress(json.dumps(kept).encode()), SECOND))
     with closing(Ledger.read(copy)) as ledger:
-        return breaches(ledger, LIMITS, OPERATIONS, COSTS)
+        return breaches(ledger, vars(LIMITS), vars(OPERATIONS), vars(COSTS))
 
 
 def codes(said):
@@ -178,3 +181,12 @@ def test_an_opening_order_of_a_symbol_without_what_it_is_measured_by_is_found(so
 
 def test_there_is_no_code_of_the_gate_that_the_oracle_does_not_know():
     assert set(CURES) <= {*ORDERS, *SITUATIONS, "MAX_ORDERS_CYCLE", "ASSET_NOT_SHORTABLE"}
+
+
+def test_the_oracle_shares_no_code_with_the_gate():
+    names = {
+        name
+        for node in ast.walk(ast.parse(Path(oracle.__file__).read_text()))
+        for name in ([node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in getattr(node, "names", ())])
+    }
+    assert names and not any(str(name).startswith("toolkit") for name in names)

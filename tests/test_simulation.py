@@ -4,7 +4,6 @@ import logging
 from contextlib import closing
 from dataclasses import replace
 
-import oracle
 import pytest
 import simulation
 from simulation import simulate
@@ -21,20 +20,15 @@ def silence():
     logging.disable(logging.NOTSET)
 
 
-SHORT = 63  # sessions: a quarter, of which the first 25 are there for the bars alone
+SHORT = 63  # sessions: a quarter, of which the first 25 are there for the bars alone, as of a year's 252
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(20))
 def test_after_a_year_of_faults_and_crashes_ledger_oracle_and_broker_agree(seed):
     year = simulate(seed)
     assert year.wrong == [], f"seed {seed}"
-    assert min(year.counts[what] for what in ("fills", "orders", "denials", "crashes", "faults")) > 0
-
-
-@pytest.mark.parametrize("seed", range(4, 20))
-def test_after_a_quarter_of_them_too(seed):
-    year = simulate(seed, SHORT)
-    assert year.wrong == [], f"seed {seed}"
+    assert min(year.counts[what] for what in ("fills", "orders", "sent", "denials", "crashes", "faults")) > 0
+    assert year.counts["over a tenth"] > 0 or seed % simulation.CONTROLLED
 
 
 @pytest.mark.parametrize("seed", [4, 5])
@@ -65,7 +59,6 @@ def test_limits_that_were_not_those_of_the_gate_are_broken(tmp_path):
     """The control of the oracle: what one gate lets pass is over the limits of a stricter one."""
     run = simulation.Simulation(0, SHORT, tmp_path, NONE, crashes=False)
     run.run()
-    with closing(Ledger.read(tmp_path)) as ledger:
+    with closing(Ledger.read(tmp_path)) as run.ledger:
         strict = replace(run.limits, max_position=0.01, max_order_notional=1_000.0)
-        codes = {each.split()[0] for each in oracle.breaches(ledger, strict, simulation.OPERATIONS, simulation.COSTS)}
-    assert codes == {"MAX_POSITION", "MAX_ORDER_NOTIONAL"}
+        assert {each.split()[0] for each in run.over(strict)} == {"MAX_POSITION", "MAX_ORDER_NOTIONAL"}
