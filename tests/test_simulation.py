@@ -37,6 +37,12 @@ def test_a_seed_replays_bit_for_bit(seed):
     assert once == again and once.digest != other.digest
 
 
+def test_a_seed_that_does_not_come_out_alike_breaks_a_claim(monkeypatch, capsys):
+    hashes = iter(("one", "another"))
+    monkeypatch.setattr(simulation, "simulate", lambda seed, sessions: simulation.Year(seed, next(hashes)))
+    assert simulation.years(1, 0, SHORT) == 1 and "came out otherwise" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("seed", [6, 7])
 def test_without_faults_and_crashes_nothing_is_struck(seed):
     year = simulate(seed, SHORT, faults=NONE, crashes=False)
