@@ -148,7 +148,8 @@ class BrokerDesk:
 
         Orders of ours that we never planned halt the account, and so do holdings and cash that differ at two looks by more
         than 1% of equity, or in more than three symbols; a difference freezes its symbol. An order that was cancelled here and
-        waits there is cancelled again. At most five requests at Alpaca; six with those of `outlook`.
+        waits there is cancelled again. At most five requests at Alpaca; six with those of `outlook`, and
+        one that `splitting` makes where orders are sent on a later day than that of their close.
 
         Activities, orders and positions are asked for at once: looks at several instants, as they were one after the other, and
         what follows is the same whichever is the older. A fill that is told before its order shows is booked, and becomes the
