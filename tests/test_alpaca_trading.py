@@ -16,6 +16,7 @@ from alpaca.trading.models import NonTradeActivity, TradeActivity
 from alpaca.trading.requests import (
     GetAssetsRequest,
     GetCalendarRequest,
+    GetCorporateAnnouncementsRequest,
     GetOrdersRequest,
     LimitOrderRequest,
     MarketOrderRequest,
@@ -703,3 +704,13 @@ def test_a_stream_that_is_cut_is_opened_again(alpaca, client, listener):
     client.submit_order(market(name="after"))
     names = [update.order.client_order_id for update in listener.until(2)]
     assert names[-1] == "after"
+
+
+def test_splits_are_announced_by_their_dates_and_alpaca_py_reads_them(alpaca, client):
+    days = dict(ca_types=["split"], since="2005-02-01", until="2005-03-31", date_type="ex_date")
+    [split] = client.get_corporate_announcements(GetCorporateAnnouncementsRequest(**days))
+    assert (split.initiating_symbol, f"{split.ex_date}", split.old_rate, split.new_rate) == ("AAPL", "2005-02-28", 1.0, 2.0)
+    for other in (dict(until="2005-02-27"), dict(since="2005-03-01"), dict(ca_types=["dividend"]), dict(symbol="IBM")):
+        assert client.get_corporate_announcements(GetCorporateAnnouncementsRequest(**days | other)) == []
+    far = {"ca_types": "split", "since": "2005-01-01", "until": "2005-12-31"}
+    assert refused(client.get, "/corporate_actions/announcements", far)[0] == 422

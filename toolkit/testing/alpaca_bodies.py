@@ -67,6 +67,7 @@ def announcement_body(symbol: str, ratio: float, ex: pd.Timestamp) -> dict[str, 
     return {
         "id": identity, "corporate_action_id": identity, "ca_type": "split",
         "ca_sub_type": "stock_split" if ratio > 1.0 else "reverse_split", "initiating_symbol": symbol, "target_symbol": symbol,
+        "initiating_original_cusip": "", "target_original_cusip": "",
         "declaration_date": f"{ex - DECLARED:%Y-%m-%d}", "ex_date": day, "record_date": day, "payable_date": day, "cash": "0",
         "old_rate": str(rate.denominator), "new_rate": str(rate.numerator),
     }  # fmt: skip
