@@ -133,6 +133,24 @@ def test_an_order_that_is_split_twice_counts_in_the_shares_of_today(placed):
     whole(ledger, street)
 
 
+def test_an_order_that_was_split_and_filled_before_it_was_found_is_that_of_its_fill(placed):
+    desk, ledger, street, clock = placed
+    with ledger.transaction() as db:  # as if no answer had come
+        db.execute("UPDATE intents SET status = 'UNKNOWN', broker_id = NULL")
+        db.execute("UPDATE order_events SET after = 'UNKNOWN' WHERE after = 'ACCEPTED'")
+    street.hidden.add(BUY.id)
+    clock.time = pd.Timestamp("2012-01-24 14:30Z")
+    split(street, 2.0, held=False)
+    street.fill(BUY.id, 222 * UNIT, 45.0)
+    desk.reconcile()
+    assert order_of(ledger) == ("UNKNOWN", 111 * UNIT) and ledger.account().positions["A"].qty == 222 * UNIT
+    street.hidden.clear()
+    for _ in range(2):
+        desk.reconcile()
+        assert order_of(ledger) == ("FILLED", 0) and ledger.standing[0] == ACTIVE
+        whole(ledger, street)
+
+
 def test_an_order_that_ends_after_a_split_ends_here(placed):
     desk, ledger, street, clock = placed
     clock.time = pd.Timestamp("2012-01-20 14:30Z")

@@ -83,8 +83,11 @@ def resize(ledger: Ledger, reports: Sequence[Report], told: Sequence[Activity]) 
             filled = sum(folding.scaled(qty, splits, session) for session, qty in fills)
             if filled <= report.filled + UNIT:  # else it was filled after the split
                 break
+        if order.status == "FILLED" and abs(report.qty - filled) > UNIT:
+            continue  # whatever that is, it is no split of what waited
+        rest = 0 if order.status == "FILLED" else max(report.qty - filled, 0)
         event = Event(f"resized:{order.id}:{len(order.splits)}", day, "split", order.symbol, order.id, 0, 0, 0, ratio)
-        ledger.book([event], [], [Outcome(order.id, "", max(report.qty - filled, 0), "", order.level / ratio)])
+        ledger.book([event], [], [Outcome(order.id, "", rest, "", order.level / ratio)])
         size = f"{shares(report.qty)} at the broker, {shares(order.size)} here"
         said.append(f"SPLIT: order {order.id} to {order.side} {order.symbol} is of {size}; theirs counts")
     return said
