@@ -2,7 +2,7 @@
 
 import pytest
 
-from toolkit.cycle.config import read_config
+from toolkit.cycle.config import checked_config, read_config
 from toolkit.errors import ConfigError
 
 GOOD = "symbols: [AAPL, IBM]\n"
@@ -67,6 +67,17 @@ def test_limits_that_are_not_written_are_those_of_the_mode(tmp_path):
         _, limits, _, _ = read_config(tmp_path / "c.yaml", mode=mode).economics()
         assert (limits.max_net, limits.daily_loss) == (0.5, 0.03)
         assert (limits.max_turnover, limits.max_drawdown, limits.max_gross) == (turnover, drawdown, 1.0)
+
+
+def test_real_money_moves_in_small_orders_unless_the_configuration_says_otherwise(tmp_path):
+    """Section 5 of the facts on execution: min(2%, $5,000) an order, 10% a symbol, 10 orders a cycle."""
+    (tmp_path / "c.yaml").write_text(GOOD + "risk: {max_order_share: 0.03}\n")
+    live, paper = (read_config(tmp_path / "c.yaml", mode=mode) for mode in ("live", "paper"))
+    found = [(limits.max_order_notional, limits.max_order_share, limits.max_position)
+             for _, limits, _, _ in (live.economics(), paper.economics())]  # fmt: skip
+    assert found == [(5_000.0, 0.03, 0.10), (25_000.0, 0.03, 0.20)]
+    assert (live.operational().orders_cycle, paper.operational().orders_cycle) == (10, 50)
+    assert checked_config({"symbols": ["IBM"], "mode": "live"}).economics()[1].max_order_share == 0.02
 
 
 def test_overrides_win_and_folders_are_relative_to_the_file(tmp_path):

@@ -56,7 +56,7 @@ class Operations:
 
 
 PAPER = Operations(10_000.0, 0.05, 0.40, 0.05, 50, 500, 20, 0.9, 10.0, 30.0, 0.98, 5, True)
-LIVE = Operations(1_000.0, 0.03, 0.40, 0.01, 50, 50, 4, 0.9, 10.0, 30.0, 0.98, 3, True)
+LIVE = Operations(1_000.0, 0.03, 0.40, 0.01, 10, 50, 4, 0.9, 10.0, 30.0, 0.98, 3, True)
 
 
 class Asked(NamedTuple):

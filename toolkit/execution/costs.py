@@ -103,7 +103,10 @@ class Limits:
 CAREFUL = Limits(
     25_000.0, 0.10, 0.20, 1.0, 0.02, max_stale_sessions=1, max_net=1.0, max_turnover=2.0, daily_loss=0.05, max_drawdown=0.20,
 )  # fmt: skip
-CAREFUL_LIVE = replace(CAREFUL, max_turnover=0.5, daily_loss=0.02, max_drawdown=0.10)
+CAREFUL_LIVE = replace(
+    CAREFUL, max_order_notional=5_000.0, max_order_share=0.02, max_position=0.10, max_turnover=0.5, daily_loss=0.02,
+    max_drawdown=0.10,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
