@@ -443,6 +443,24 @@ def test_an_order_that_never_left_is_absent_and_goes_out_under_its_id_once_there
     assert [o.id for o in sent] == [BUY.id] and posts(server) == 1 and verify(ledger) == []
 
 
+def test_what_is_pulled_while_an_order_waits_for_its_turn_stops_it(hurried):
+    """The look comes after the wait, and nothing waits behind the look: an order whose turn is 5 s away is given back."""
+    desk, ledger, server, clock = hurried
+    ledger.plan("k|1", pd.Timestamp("2005-03-01"), "bars", [Intent(BUY)], {})
+
+    def look(symbols):
+        seen = situated(ledger, desk, Quotes({"IBM": 0}), pd.Timestamp("2005-03-01"), "k|1", symbols)
+        return replace(seen, kill="KILL in d: while it waited" if clock.pauses else "")
+
+    _, denials, _ = send_planned(ledger, desk, Gate(ROOMY, rules(FREE, ROOMY), Operations(max_pause=61.0)), "k|1", look, clock)
+    assert [v.code for v in denials] == ["KILL_SWITCH"] and posts(server) == 0 and len(clock.pauses) == 1
+    desk.broker.clock()  # takes the turn
+    clock.time += pd.Timedelta("55s")
+    before = len(clock.pauses)
+    answer = desk.submit(OTHER)
+    assert (answer.status, posts(server)) == ("ABSENT", 0) and len(clock.pauses) == before
+
+
 def test_the_gate_denies_for_the_pace_when_the_cycle_is_planned(hurried):
     desk, ledger, _, _ = hurried
     seen = situated(ledger, desk, Quotes({"IBM": 0}), pd.Timestamp("2005-03-01"), "k|1", ["IBM"])

@@ -26,6 +26,7 @@ from toolkit.execution.situation import Situation
 log = logging.getLogger(__name__)
 LOOKS = 3  # at least, until an order that is not found is absent,
 PATIENCE = pd.Timedelta("10s")  # and this long after it was sent
+TURNS = 3  # of waiting for the broker's pace: a look may take the turn itself
 LATE = "its open had passed before it was sent"
 PASSING = {
     "KILL_SWITCH", "HALT", "REDUCE_ONLY", "LIVE_NOT_ARMED", "ORDER_RATE", "CLOCK_SKEW", "MARKET_CLOSED", "STALE_DATA",
@@ -115,9 +116,10 @@ def send_planned(ledger: Ledger, desk: Desk, gate: Gate, key: str, look: Callabl
         if order.symbol in desk.ending():
             log.info("what it replaces has not ended at the broker: %s waits", order)
             continue
-        if 0.0 < situation.pause <= gate.operations.max_pause:
-            waiting(clock).sleep(situation.pause)
-            situation = look([order.symbol])
+        for _ in range(TURNS):
+            if 0.0 < situation.pause <= gate.operations.max_pause:
+                waiting(clock).sleep(situation.pause)
+                situation = look([order.symbol])  # the last look at the switches comes after the wait
         verdict = gate.review([order], situation, planned[i + 1 :])[0]
         if not verdict.passed:
             ledger.denied(order.id, verdict.code, verdict.measured, verdict.limit, str(verdict))

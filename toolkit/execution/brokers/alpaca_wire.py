@@ -71,6 +71,9 @@ class Refused(BrokerRefused):
         return "unauthorized: " + self.words if self.unauthorized else f"{self.number or self.status}: {self.words}"
 
 
+SOON = 0.1  # seconds that an order waits for its turn: what could stop it was looked at before
+
+
 class Wire:
     """Requests over kept-alive connections; thread-safe.
 
@@ -141,7 +144,7 @@ class Wire:
                 self._begin(early)
                 call = early.taken(method, url, options)
             if call is None:
-                self._admit(self._left())
+                self._admit(min(self._left(), SOON) if method == "POST" else self._left())
                 call = Call(method, url, options, max(self._left(), 1e-3))
                 self._start(call)
             call.done.wait(max(min(call.until - WATCH.monotonic(), self._left()), 0.0))
