@@ -286,11 +286,26 @@ def test_shares_are_sold_once_and_not_short(bundled):
     exchange.submit(Ticket("IBM", SELL, 6 * UNIT))
     with pytest.raises(Refusal, match=r"requested: 5, available: 4"):
         exchange.submit(Ticket("IBM", SELL, 5 * UNIT))
-    exchange.short = True
+    exchange.short = exchange.crosses = True
     order = exchange.submit(Ticket("IBM", SELL, 5 * UNIT))
     exchange.short = False
     exchange.turn(at("2012-03-05 10:00"))
     assert (order.status, order.filled) == ("expired", 4 * UNIT) and "IBM" not in exchange.account.shares
+
+
+def test_no_order_crosses_from_one_side_to_the_other(bundled):
+    """As Alpaca's: a position is closed before the other side is opened, whoever may sell short."""
+    exchange = holding(bundled)
+    exchange.short = True
+    with pytest.raises(Refusal, match=r"insufficient qty available for order \(requested: 11, available: 10\)"):
+        exchange.submit(Ticket("IBM", SELL, 11 * UNIT))
+    exchange.submit(Ticket("IBM", SELL, 10 * UNIT))
+    exchange.turn(at("2012-03-05 10:00"))
+    exchange.submit(Ticket("IBM", SELL, 7 * UNIT))
+    exchange.turn(at("2012-03-06 10:00"))
+    assert exchange.account.shares["IBM"] == -7 * UNIT
+    with pytest.raises(Refusal, match=r"requested: 8, available: 7"):
+        exchange.submit(Ticket("IBM", BUY, 8 * UNIT))
 
 
 def test_slippage_never_goes_beyond_a_limit(bundled):

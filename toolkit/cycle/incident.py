@@ -22,7 +22,7 @@ from toolkit.cycle.config import Config
 from toolkit.cycle.modes import clock_of, market_of
 from toolkit.cycle.named import sizing_of, strategy_of
 from toolkit.cycle.replayed import Difference, Replayed, differing
-from toolkit.cycle.turn import Leg, judge, plan, superseded
+from toolkit.cycle.turn import Leg, closing_first, judge, plan, superseded
 from toolkit.data import Bars, MarketData, ReplayClock
 from toolkit.data.intervals import bars_per_year
 from toolkit.data.sources.named import source_of
@@ -177,6 +177,7 @@ def _decisions(config: Config, symbols: tuple[str, ...], kept: Mapping[str, Any]
     situation = remembered(kept)
     leg = Leg(*kept["leg"]) if kept.get("leg") else None
     wish = plan(kept["scores"], kept["weights"], situation.account, gate.rules, key, symbols, situation.past, leg)
+    wish = closing_first(wish, situation)
     verdicts = judge(wish, situation, gate)
     orders = _fields([(v.order, "PLANNED" if v.passed else "DENIED") for v in verdicts] + [(o, "CUT") for o in wish.cut])
     said = {f"{v.order.side} {v.order.symbol}": str((v.code, v.measured, v.limit)) for v in verdicts}

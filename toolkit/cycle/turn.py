@@ -9,6 +9,7 @@ session, once the gate lets it pass: as a further leg, with ids and a row among 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from toolkit.execution.arming import UNSEEN
 from toolkit.execution.book import KINDS, LIMIT_NAMES, Past, book_symbols, read_only, to_book
 from toolkit.execution.brokers import Desk
 from toolkit.execution.brokers.values import Report
-from toolkit.execution.gate import Gate, Verdict
+from toolkit.execution.gate import Gate, Verdict, opens
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.lifecycle import cancel, close_others, denied, legs, resolve, send_planned
 from toolkit.execution.orders import Account, Fill, Intent, Order, order_id
@@ -107,6 +108,22 @@ def plan(scores: Mapping[str, float], weights: Mapping[str, float], account: Acc
     return Plan(tuple(orders), tuple(cut), asked, tuple(account.waiting[-1 - r["order"]].id for r in replaced))
 
 
+def closing_first(wish: Plan, situation: Situation) -> Plan:
+    """At a broker where no order may cross from one side to the other, those that would close alone.
+
+    Their scores are forgotten, so that the next session decides about the other side.
+    """
+    account, halves = situation.account, dict[str, int]()
+    for o in () if situation.crosses else wish.orders:
+        if 0 < (beyond := opens(o, account)) < o.qty:
+            halves[o.id] = o.qty - beyond
+    if not halves:
+        return wish
+    orders = tuple(replace(o, qty=halves[o.id], limit="NO_CROSSING") if o.id in halves else o for o in wish.orders)
+    again = {o.symbol: math.nan for o in orders if o.id in halves}
+    return replace(wish, orders=orders, scores={**(wish.scores or {}), **again})
+
+
 def judge(wish: Plan, situation: Situation, gate: Gate) -> list[Verdict]:
     """The gate's verdicts on a plan, in an account without the orders that the plan replaces."""
     kept = tuple(o for o in situation.account.waiting if o.id not in wish.superseded)
@@ -127,6 +144,7 @@ def decided(scores: Mapping[str, float], weights: Mapping[str, float], gate: Gat
     while True:
         wish = plan(scores, weights, desk.account(), gate.rules, key, symbols, past, leg)
         situation = around([o.symbol for o in wish.orders])
+        wish = closing_first(wish, situation)
         verdicts = judge(wish, situation, gate)
         passed = {v.order.symbol for v in verdicts if v.passed}
         if leg is None or passed == set(leg.times):
@@ -226,7 +244,7 @@ def situated(ledger: Ledger, desk: Desk, seen: Quotes, session: pd.Timestamp, ke
     unarmed = UNSEEN if getattr(desk, "live", True) is not False else None
     return Situation(
         account, seen, today(ledger, session, key), standing, why, blocked, unarmed, peak, day, about.pause,
-        about.accepts, about.skew, "", about.buying_power, about.assets, account.booked,
+        about.accepts, about.skew, "", about.buying_power, about.assets, about.crosses, account.booked,
         desk.splitting(session) if symbols else {}, _foreign(about.others, account),
     )  # fmt: skip
 

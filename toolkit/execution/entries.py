@@ -41,7 +41,7 @@ def plan(db: sqlite3.Connection, key: str, session: pd.Timestamp, bars: str, int
     for order in superseded:
         db.execute("UPDATE intents SET reason = 'REPLACED' WHERE id = ?", (order,))
         move(db, order, "CANCELED", key, at)
-    db.executemany("UPDATE positions SET score = ?, out = 0 WHERE symbol = ?", [(v, s) for s, v in scores.items()])
+    db.executemany("UPDATE positions SET score = ?, out = 0 WHERE symbol = ?", [(null(v), s) for s, v in scores.items()])
     for i in intents:
         if i.status == "DENIED":
             forget(db, i.order.id)

@@ -20,6 +20,7 @@ from toolkit.execution.standing import ACTIVE
 from toolkit.kernels.account import reducing
 
 VOLUME_BARS = 20  # of the median volume
+ADDED = {"booked", "crosses"}  # which earlier toolkits did not keep
 NESTED = {"account", "quotes", "today", "assets", "others"}
 
 
@@ -68,6 +69,7 @@ class Situation:
     clash: str = ""  # where the broker's clock and the calendar disagree about the next open
     buying_power: float = np.inf  # dollars
     assets: Mapping[str, Asset | None] | None = None  # None: no broker to ask
+    crosses: bool = True  # whether the broker takes an order that closes a position and opens the other side
     booked: int = 0  # the last event that the account was the fold of, by its number; 0: not known
     splits: Mapping[str, str] | None = field(default_factory=dict)  # between the close and the fill; None: nobody knows
     others: tuple[Order, ...] = ()  # that wait at the broker and are none of ours; qty is what waits, reference their price
@@ -181,7 +183,7 @@ def remembered(kept: Mapping[str, Any]) -> Situation:
     assets = kept["assets"]
     about = None if assets is None else {s: None if row is None else Asset(*row) for s, row in assets.items()}
     names = {f.name for f in fields(Situation)} - NESTED - {"unarmed", "accepts", "splits"}
-    plain = {"booked": 0} | {name: kept[name] for name in names if name in kept or name != "booked"}
+    plain = {"booked": 0, "crosses": True} | {name: kept[name] for name in names if name in kept or name not in ADDED}
     unarmed = None if kept["unarmed"] is None else tuple(kept["unarmed"])
     accepts = schema.time_of(kept.get("accepts"))
     splits = kept.get("splits", {})

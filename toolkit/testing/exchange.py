@@ -50,7 +50,8 @@ class Exchange:
 
     Costs as in the toolkit's `Costs`: slippage_bps and fee_bps in basis points, per_share, minimum and per_order in dollars.
     May be set at any time: `volume_share`, the fraction of a bar's volume that fills at most; `plan`, by symbol the shares that
-    fill in its next sessions, a number or a tuple of executions each; `untradable` symbols; `blocked`; `short`; `delay`, after
+    fill in its next sessions, a number or a tuple of executions each; `untradable` symbols; `blocked`; `short`; `crosses`,
+    whether an order may close a position and open the other side, which Alpaca refuses; `delay`, after
     which a new order is seen by lookups; `on_split`, "adjust" or "cancel" what waits. As strict as Alpaca is it with
     `auction_hours`, when orders for an auction come from 19:00 in New York on alone, and `wash_trades`, when an order may not
     meet one of our own; else the first wait and the second pass.
@@ -64,6 +65,7 @@ class Exchange:
         self.tape = Tape(bars)
         self.account = ExchangeAccount(bars.symbols, cash, number)
         self.multiplier, self.short, self.whole_shares = multiplier, short, whole_shares
+        self.crosses = False
         self.slippage, self.fee = slippage_bps / 10_000.0, fee_bps / 10_000.0
         self.per_share, self.minimum, self.per_order = per_share, minimum, per_order
         self.orders: dict[str, ExchangeOrder] = {}

@@ -53,10 +53,11 @@ def meets_own(exchange: Exchange, ticket: Ticket) -> bool:
 
 
 def check_shares(exchange: Exchange, ticket: Ticket) -> None:
-    """Whether a sale is of shares that are there and not on sale already, unless shorts are allowed."""
-    held = exchange.account.shares.get(ticket.symbol, 0)
-    left = held - sum(order.rest for order in exchange.waiting(ticket.symbol) if order.ticket.side < 0)
-    if ticket.side < 0 and not exchange.short and ticket.qty > left:
+    """Whether an order that reduces is of shares that are there and not asked for already; none crosses to the other side."""
+    held = exchange.account.shares.get(ticket.symbol, 0) * -ticket.side  # above 0: it reduces
+    left = held - sum(order.rest for order in exchange.waiting(ticket.symbol) if order.ticket.side == ticket.side)
+    crosses = held > 0 and not exchange.crosses
+    if (crosses or (ticket.side < 0 and not exchange.short)) and ticket.qty > left:
         facts = {"available": said(left), "existing_qty": said(held), "held_for_orders": said(held - left)}
         message = f"insufficient qty available for order (requested: {said(ticket.qty)}, available: {said(left)})"
         raise Refusal(403, 40310000, message, {**facts, "symbol": ticket.symbol})

@@ -87,6 +87,8 @@ class AlpacaBroker:
         self._wire = Wire(key, secret, self.meter, Pace(rate / 60.0, 60, waiting(clock), who="Alpaca"), clock)
         self._client = _client(live, _checked_url(url, live), self._wire)
 
+    crosses = False  # "insufficient qty available for order": alpacahq/alpaca-trade-api-python#129, alpacahq/Alpaca-API#90
+
     def __repr__(self) -> str:
         return f"AlpacaBroker({self.name})"
 

@@ -101,7 +101,8 @@ class BrokerDesk:
                 self._assets[symbol] = self.broker.asset(symbol)
         accepts, pause = self.broker.accepts(self.clock.now()), self.broker.pause()  # after all that was asked
         frozen, others, assets = dict(self._frozen), tuple(self._others), dict(self._assets)
-        return replace(self._outlook, frozen=frozen, others=others, assets=assets, accepts=accepts, pause=pause)
+        told = replace(self._outlook, frozen=frozen, others=others, assets=assets, accepts=accepts, pause=pause)
+        return replace(told, crosses=getattr(self.broker, "crosses", True))
 
     def settle(self, bars: Bars) -> list[Fill]:
         """Marks positions to the closes up to the last bar; the fills were booked by `reconcile` and are returned here."""

@@ -122,5 +122,6 @@ class Outlook:
     pause: float = 0.0  # seconds until it may be sent an order
     accepts: pd.Timestamp | None = None  # from when on orders for the next open are taken; None: at once
     blocked: str = ""  # why the broker lets nothing be traded
+    crosses: bool = True  # whether one order may close a position and open the other side
     frozen: Mapping[str, str] = field(default_factory=dict)  # symbols on which the books differ, and how
     others: tuple[Report, ...] = ()  # orders that wait there and are none of ours
