@@ -39,7 +39,10 @@ def test_what_would_cross_closes_alone_and_the_other_side_follows(values, crosse
     held = []
     for day in WISHES:
         clock.time = pd.Timestamp(day, tz="UTC") + pd.Timedelta("24h30min")
+        engine.broker.reconcile()  # a preview asks nobody what was filled
+        foreseen = [(o.side, o.qty) for o in engine.preview().orders]
         report = engine.run_cycle()
+        assert foreseen == [(o.side, o.qty) for o in report.turn.orders]
         assert report.denials == 0, str(report)
         assert replay(-1, engine.ledger, config, strategy=turning, sizing=half).same
         clock.time += pd.Timedelta("14h")

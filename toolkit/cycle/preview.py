@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from toolkit.cycle.report import held_beside
-from toolkit.cycle.turn import Leg, Plan, judge, last_row, past_of, plan
+from toolkit.cycle.turn import Leg, Plan, closing_first, judge, last_row, past_of, plan
 from toolkit.cycle.watch import doubtful
 from toolkit.execution.lifecycle import denied, legs
 from toolkit.execution.orders import Account, Order, untypeset
@@ -57,7 +57,7 @@ class Preview:
         if order.symbol in self.denials:
             return self.denials[order.symbol]
         if traded != traded:
-            return "asked again: the last order did not reach the market"
+            return "asked again: the last order did not reach the market, or closed alone"
         return f"score from {traded:g} to {score:g}" + (f", cut by {order.limit}" if order.limit else "")
 
     def __str__(self) -> str:
@@ -101,6 +101,7 @@ def previewed(engine: TradingEngine) -> Preview:
     seen = quotes(known, engine.missing(known), doubtful(known) | engine.broker.apart(known))
     situation = engine.watch.look(seen, known.index[-1], key, [o.symbol for o in wish.orders])
     situation = replace(situation, account=account, day_equity=past.before, peak=past.highest)
+    wish = closing_first(wish, situation)
     verdicts = judge(wish, situation, engine.gate)
     denials = {v.order.symbol: str(v) for v in verdicts if not v.passed}
     notes += held_beside(account, engine.config.symbols)
