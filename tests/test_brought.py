@@ -15,8 +15,9 @@ from toolkit.errors import ConfigError, InvalidParameter, LedgerError
 from toolkit.execution import adoption
 from toolkit.execution.audit import verify
 from toolkit.execution.brokers.desk import BrokerDesk
-from toolkit.execution.brokers.values import Activity, Holding
+from toolkit.execution.brokers.values import Activity, Answer, Holding
 from toolkit.execution.ledger import Ledger
+from toolkit.execution.orders import shares
 from toolkit.execution.situation import Quotes
 from toolkit.execution.standing import ACTIVE
 from toolkit.kernels.account import UNIT
@@ -209,3 +210,19 @@ def test_an_order_for_a_fraction_that_should_wait_beyond_a_day_is_refused_in_the
     config = checked_config(values | {"mode": "broker-paper", "order_kind": kind, "whole_shares": False})
     with pytest.raises(ConfigError if refused else InvalidParameter, match="time_in_force: day" if refused else "no keys"):
         connected(config, At(EVENINGS[0]), {})
+
+
+# ------------------------------------------------------------------------------- an order that waits for another one's end
+def test_what_was_planned_before_the_order_that_it_replaces_filled_is_planned_again_in_its_right_size(street):
+    street.wish["IBM"] = 0.5
+    street.run_cycle()
+    (old,) = street.street.waiting()
+    street.street.cancel = lambda order: Answer("ACCEPTED", "promised")
+    street.wish["IBM"], street.clock.time = 1.0, pd.Timestamp(EVENINGS[1], tz="UTC")
+    (planned,) = street.run_cycle().turn.unsent
+    street.street.fill(old.id, old.qty, planned.reference)  # before its cancellation has worked
+    (denied,) = street.run_cycle().turn.denials
+    held = f"measured {shares(old.qty)} shares held, 0 when the order was planned"
+    assert denied.code == "SYMBOL_FROZEN" and held in str(denied)
+    (again,) = street.run_cycle().turn.orders
+    assert again.qty + old.qty == planned.qty and verify(street.ledger) == []

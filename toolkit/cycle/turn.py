@@ -27,7 +27,7 @@ from toolkit.execution.brokers import Desk
 from toolkit.execution.brokers.values import Report
 from toolkit.execution.gate import Gate, Verdict, opens
 from toolkit.execution.ledger import Ledger
-from toolkit.execution.lifecycle import cancel, close_others, denied, legs, resolve, send_planned
+from toolkit.execution.lifecycle import cancel, close_others, denied, legs, moved, resolve, send_planned
 from toolkit.execution.orders import Account, Fill, Intent, Order, order_id
 from toolkit.execution.schema import UNSENT, UNSURE
 from toolkit.execution.situation import Quotes, Situation, quotes, recorded, today
@@ -180,8 +180,10 @@ def turn(bars: Bars, scores: Mapping[str, float], weights: Mapping[str, float], 
             return _left(ledger, Turn(fills, repeated=done, late=late and not done, issues=issues), [] if late else planned)
         leg = Leg(first, again) if again else None
         key = f"{first}+{len(planned)}" if again else key
-        seen = quotes(bars, missing, {**(suspect or {}), **apart})
-        around = partial(look or partial(situated, ledger, desk), seen, bars.index[-1], key)
+        apart = {**(suspect or {}), **apart}
+        if status == "planned":  # before a kill, or while what it replaces waited: news may have come since
+            apart = {**moved(ledger, desk.account(), key), **apart}
+        around = partial(look or partial(situated, ledger, desk), quotes(bars, missing, apart), bars.index[-1], key)
         wish, verdicts = Plan(), list[Verdict]()
         if status != "planned":
             past = past_of(ledger, bars.index[-1], key)

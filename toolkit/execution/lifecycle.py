@@ -17,9 +17,10 @@ import pandas as pd
 from toolkit.data.clock import Clock, waiting
 from toolkit.data.interrupts import deferred_interrupts
 from toolkit.execution.brokers import Desk
+from toolkit.execution.entries import situation_of
 from toolkit.execution.gate import Gate, Verdict, opens
 from toolkit.execution.ledger import Ledger
-from toolkit.execution.orders import Order
+from toolkit.execution.orders import Account, Order, shares
 from toolkit.execution.schema import UNSENT, UNSURE
 from toolkit.execution.situation import Situation
 
@@ -56,6 +57,22 @@ def denied(ledger: Ledger, keys: Sequence[str]) -> dict[str, int]:
     ):
         codes.setdefault(symbol, []).append((status == "DENIED" and code) or "")
     return {symbol: len(found) for symbol, found in codes.items() if all(found) and found[-1] in PASSING}
+
+
+def moved(ledger: Ledger, account: Account, key: str) -> dict[str, str]:
+    """Symbols whose planned orders are of another size than would be asked for now, since what is held of them has changed.
+
+    What an order replaces may fill before its cancellation works, and a hand may have traded.
+    """
+    orders = ledger.orders_in(*UNSENT, cycle=key)
+    kept = situation_of(ledger.rows("SELECT situation FROM cycles WHERE key = ?", key)[0][0]) if orders else None
+    was = {symbol: qty for symbol, qty, *_ in kept["account"][4]} if kept else {}
+    now = {o.symbol: account.positions[o.symbol].qty if o.symbol in account.positions else 0 for o in orders}
+    return {
+        symbol: f"{shares(qty)} shares held, {shares(was.get(symbol, 0))} when the order was planned"
+        for symbol, qty in now.items()
+        if qty != was.get(symbol, 0)
+    }
 
 
 def send(order: Order, ledger: Ledger, desk: Desk) -> str:
