@@ -11,6 +11,8 @@ from toolkit.cli import main
 from toolkit.cycle.config import checked_config
 from toolkit.cycle.connected import connected
 from toolkit.cycle.engine import TradingEngine
+from toolkit.data import MarketData, SampleSource
+from toolkit.data.cache import BarCache
 from toolkit.errors import ConfigError, InvalidParameter, LedgerError
 from toolkit.execution import adoption
 from toolkit.execution.audit import verify
@@ -132,6 +134,15 @@ def test_shares_of_the_universe_that_came_without_a_price_are_valued_at_the_clos
     report = evening(street, 1)
     close = street.bars().traded[3, 0, -1]
     assert report.equity == pytest.approx(100_000.0 + 10 * close) and equities(street) == [report.equity, report.equity]
+
+
+def test_a_holding_whose_name_no_source_can_have_is_named_and_breaks_no_cycle(values, street):
+    street.data_cache = MarketData(SampleSource(), BarCache(values["cache"]["directory"]), street.clock, anchor="2004-01-02")
+    street.street.tell("transfer", "BTC/USD", 2 * UNIT, 0)
+    street.street.prices["BTC/USD"] = 50.0
+    street.run_cycle()
+    street.clock.time = pd.Timestamp(EVENINGS[1], tz="UTC")
+    assert "BTC/USD has no bar: 2 BTC/USD are held at $50.00" in str(street.run_cycle())
 
 
 def test_holdings_without_a_price_of_today_are_adopted_at_nothing(street):

@@ -27,6 +27,7 @@ from toolkit.data import Bars, Calendar, Clock, ReplayClock, Source
 from toolkit.data.clock import utc
 from toolkit.data.intervals import bars_per_year
 from toolkit.data.sources.named import source_of
+from toolkit.data.symbols import PATTERN
 from toolkit.errors import InvalidParameter, Uncertified
 from toolkit.execution.arming import config_hash
 from toolkit.execution.book import owned
@@ -251,8 +252,8 @@ class TradingEngine:
     # --------------------------------------------------------------------------------------------------------- parts
     def bars(self) -> Bars:
         """Bars of the symbols to trade, and of others that the account owns: their dividends and splits are booked too."""
-        others = owned(self.ledger.account()) - set(self.config.symbols)
-        return self.data_cache.bars([*self.config.symbols, *sorted(others)])
+        others = filter(PATTERN.fullmatch, owned(self.ledger.account()) - set(self.config.symbols))
+        return self.data_cache.bars([*self.config.symbols, *sorted(others)])  # under a name such as BTC/USD nobody has any
 
     def scored(self, bars: Bars) -> Bars:
         """Bars of the symbols that the strategy is asked about."""
