@@ -370,6 +370,9 @@ def test_the_documented_activities_are_read():
     assert (dividend.kind, dividend.qty, dividend.cash, dividend.symbol) == ("dividend", 0, 1_020_000, "T")
     assert dividend.at == pd.Timestamp("2019-08-01", tz="America/New_York")
     assert activity_of({**FILLED, "side": "sell_short"}).qty == -UNIT
+    assert activity_of({**FILLED, "side": "BUY"}).qty == fill.qty
+    with pytest.raises(BrokerUnavailable, match="side is 'bought'"):
+        activity_of({**FILLED, "side": "bought"})
 
 
 @pytest.mark.parametrize(
@@ -412,6 +415,7 @@ def test_a_short_position_is_negative_with_either_sign():
 def test_why_an_account_may_not_trade_is_said():
     told = {"account_number": "1", "status": "ACTIVE", "cash": "1", "equity": "1", "buying_power": "2", "currency": "USD"}
     assert purse_of(told).blocked == ""
+    assert purse_of({name: each for name, each in told.items() if name != "trading_blocked"}).blocked == "trading blocked"
     blocked = purse_of({**told, "trading_blocked": True, "status": "SUBMITTED", "currency": "EUR"}).blocked
     assert blocked == "trading blocked, its status is SUBMITTED, its currency is EUR"
 

@@ -30,6 +30,7 @@ KINDS = {
     "DIVTXEX": "dividend", "DIVWH": "dividend",
 }  # fmt: skip
 """Any other activity (cash and shares that come, go or are exchanged) is a transfer."""
+SIDES = {"buy": 1, "sell": -1, "sell_short": -1}  # of a fill
 
 
 def flaw_of(order: Order) -> str:
@@ -104,7 +105,10 @@ def activity_of(said: Any) -> Activity | None:
     kind, identity = KINDS.get(word, "transfer"), text(said, "id")
     symbol = text(said, "symbol") if said.get("symbol") else None
     if kind == "fill":
-        qty = abs(micro(said, "qty")) * (1 if text(said, "side") == "buy" else -1)
+        side = text(said, "side").lower()
+        if side not in SIDES:
+            raise unreadable("side", said["side"])
+        qty = abs(micro(said, "qty")) * SIDES[side]
         price = number(said, "price")
         cash = whole(-qty * price, said, "price")
         at, order = instant(said, "transaction_time"), text(said, "order_id")
@@ -127,7 +131,7 @@ def holding_of(said: Any) -> Holding:
 def purse_of(said: Any) -> Purse:
     """The account, and why it may not trade."""
     blocks = ("account_blocked", "trading_blocked", "trade_suspended_by_user")
-    why = [name.replace("_", " ") for name in blocks if field(said, name)]
+    why = [name.replace("_", " ") for name in blocks if field(said, name) is not False]  # what is not said is not denied
     if (status := text(said, "status")) != "ACTIVE":
         why.append(f"its status is {status}")
     if (currency := said.get("currency", "USD")) != "USD":
