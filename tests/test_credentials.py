@@ -11,7 +11,7 @@ import pytest
 from pasted import pasted
 
 from toolkit.errors import InvalidParameter
-from toolkit.execution.credentials import KEYRING, Keys, Secret, alpaca_keys
+from toolkit.execution.credentials import KEYRING, Environment, Keys, Secret, alpaca_keys
 
 CANARY_KEY, CANARY = "PKCANARYKEY123", "canary-secret-456"
 OURS = {"TK_ALPACA_KEY": CANARY_KEY, "TK_ALPACA_SECRET": CANARY}
@@ -121,6 +121,8 @@ def test_a_secret_shows_itself_to_nobody(caplog):
 def test_a_secret_is_not_written_down():
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         said = shown(lambda protocol=protocol: pickle.dumps(Secret(CANARY), protocol))
+        assert "not written down" in said and CANARY not in said
+        said = shown(lambda protocol=protocol: pickle.dumps(Environment({"TK_ALPACA_SECRET": CANARY}), protocol))
         assert "not written down" in said and CANARY not in said
     with pytest.raises(TypeError):
         json.dumps(Secret(CANARY))

@@ -77,6 +77,9 @@ class Environment(dict[str, str]):
 
     __str__ = __repr__
 
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("an Environment is not written down: pass it on in memory, or read it again where it is needed")
+
 
 class Keys(NamedTuple):
     """The two keys of an account, and where they were found ("" if nowhere)."""
