@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -39,6 +40,7 @@ class Ledger:
         self.path, self._lock, self._epoch, self._clock = path, lock, epoch, clock
         self._connection: sqlite3.Connection | None = connection  # None: given up, the next use opens another
         self._closed, self._inside, self._recall = False, False, recall.Recall()
+        self._thread = threading.get_ident()
         # A ledger that is dropped without being closed lets go of its lock as well.
         self._release = finalize(self, os.close, lock) if lock is not None else None
 
@@ -54,8 +56,8 @@ class Ledger:
         if path in _INHERITED:
             raise LedgerLocked(f"{path} was open when this process was forked", "open it in a process that was started anew")
         if (earlier := _OPEN.get(path)) is not None:
-            log.warning("%s was open in this process already: the earlier one is closed", path)
             earlier.close()
+            log.warning("%s was open in this process already: the earlier one is closed", path)
         with deferred_interrupts():
             try:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -82,7 +84,9 @@ class Ledger:
         return cls(path, ledgerfile.reader(path), None, -1, SystemClock())
 
     def close(self) -> None:
-        """Lets go of file and lock; closing twice changes nothing."""
+        """Lets go of file and lock, whatever thread asks; closing twice changes nothing."""
+        if self._inside and threading.get_ident() != self._thread:
+            raise LedgerLocked(f"{self.path} is being written by another thread", "stop the loop there first")
         with deferred_interrupts():
             if not self._closed:
                 if self._connection is not None:
@@ -108,6 +112,8 @@ class Ledger:
     def _db(self) -> sqlite3.Connection:
         if self._closed:
             raise LedgerError(f"{self.path} was closed", "open it again, or look with Ledger.read")
+        if threading.get_ident() != self._thread:
+            raise LedgerError(f"{self.path} was opened in another thread", "use it there, or open it again in this one")
         if self._connection is None:
             self._connection = ledgerfile.connect(self.path, read_only=False)
         return self._connection
