@@ -7,6 +7,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -194,6 +196,76 @@ def test_verify_sees_cash_shares_and_states_that_were_tampered_with(ledger):
         other.execute("UPDATE intents SET status = 'FILLED'")
     said = "\n".join(verify(ledger))
     assert "cash is 10000000001" in said and "IBM: 1 micro-shares" in said and "is FILLED" in said
+
+
+@pytest.mark.parametrize("statement, said", [
+    ("UPDATE account SET cash = cash + 1", "cash is 8000000001"),
+    ("UPDATE account SET cash = 4611686018427387904", "cash is 46"),
+    ("UPDATE positions SET qty = qty * 8", "80000000 micro-shares of IBM are held, its events sum to 10000000"),
+    ("UPDATE events SET qty = -qty", "its events sum to -10000000"),
+    ("DELETE FROM positions", "0 micro-shares of IBM are held"),
+    ("INSERT INTO positions(symbol, qty) VALUES ('X', 1)", "1 micro-shares of X are held, its events sum to 0"),
+])  # fmt: skip
+def test_a_ledger_that_is_not_the_sum_of_its_events_is_not_opened_for_trading(ledger, statement, said):
+    ledger.plan("s|1", DAY, "bars", [Intent(BUY)], {})
+    fill = replace(bought(), cash=-2_000 * UNIT, fee=0)
+    ledger.book([fill], [Position("IBM", 10 * UNIT, 200.0, 200.0)])
+    ledger.close()
+    with closing(sqlite3.connect(ledger.path)) as db, db:
+        db.execute(statement)
+    with pytest.raises(LedgerError, match=f"{said}.*nothing trades on it: see `toolkit ledger verify`"):
+        Ledger.open(ledger.path.parent, account="demo", mode="paper", cash=1.0)
+    with closing(Ledger.read(ledger.path)) as seen:
+        assert verify(seen)
+
+
+def test_a_page_that_was_overwritten_is_found_when_the_ledger_is_opened(ledger):
+    ledger.close()
+    with closing(sqlite3.connect(ledger.path)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'order_events'").fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    with ledger.path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    with pytest.raises(LedgerError, match="restore a copy"):
+        Ledger.open(ledger.path.parent, account="demo", mode="paper", cash=1.0)
+
+
+def test_a_file_system_without_a_log_ahead_of_the_file_is_refused(ledger, monkeypatch):
+    ledger.close()
+    with closing(sqlite3.connect(ledger.path)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+    connect = sqlite3.connect  # dotfile: no memory is shared, as on some network drives
+    monkeypatch.setattr(sqlite3, "connect", lambda path, **more: connect(f"{path}&vfs=unix-dotfile", **more))
+    with pytest.raises(LedgerError, match="cannot be written ahead of .*use a local disk"):
+        Ledger.open(ledger.path.parent, account="demo", mode="paper", cash=1.0)
+
+
+def in_thread(act):
+    """What `act` gives, or raises, in another thread."""
+    with ThreadPoolExecutor(1) as one:
+        return one.submit(act).result()
+
+
+def test_a_ledger_is_used_in_the_thread_that_opened_it_and_closed_in_any(ledger):
+    for use in (ledger.account, ledger.open_cycles, lambda: ledger.stand("HALT", "a fall", "gate")):
+        with pytest.raises(LedgerError, match="opened in another thread; use it there"):
+            in_thread(use)
+    in_thread(ledger.close)
+    again = Ledger.open(ledger.path.parent, account="demo", mode="paper", cash=1.0)
+    assert again.standing[0] == "ACTIVE"
+    with again.transaction(), pytest.raises(LedgerLocked, match="stop the loop there first"):
+        in_thread(again.close)
+    again.close()
+
+
+def test_a_cell_takes_over_from_a_thread_that_opened_the_ledger(tmp_path):
+    first = in_thread(lambda: Ledger.open(tmp_path, account="demo", mode="paper", cash=10.0))
+    second = Ledger.open(tmp_path, account="demo", mode="paper", cash=10.0)
+    assert second.account().cash == 10 * UNIT
+    with pytest.raises(LedgerError, match="was closed"):
+        first.account()
+    second.close()
 
 
 def test_a_read_only_ledger_does_not_write(ledger):
