@@ -436,6 +436,15 @@ def test_a_halt_that_cannot_be_written_says_that_nothing_is_halted(account, tmp_
     assert "NOTHING IS HALTED" in said(capsys)[1]
 
 
+@pytest.mark.parametrize("text", ["symbols: [A", "symbols: [A]\nmod: paper", ""])
+def test_a_config_that_is_being_edited_names_the_other_ways_to_halt(account, tmp_path, capsys, text):
+    (tmp_path / "config.yaml").write_text(text)
+    assert main(["halt", "why", "config.yaml"]) == 2
+    err = said(capsys)[1]
+    assert "NOTHING IS HALTED: config.yaml" in err and '`toolkit halt "why"` halts all accounts' in err
+    assert main(["halt", "why", str(account)]) == 0
+
+
 def test_a_file_that_is_no_ledger_halts_nothing_and_says_so(account, tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("hi")
     assert main(["halt", "the fills look wrong", "notes.txt"]) == 1

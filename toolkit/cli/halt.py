@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toolkit.cli.account import LEDGER, accounts_in, place_argument, place_of
 from toolkit.data.places import state_folder
-from toolkit.errors import InvalidParameter, LedgerError
+from toolkit.errors import ConfigError, InvalidParameter, LedgerError
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.standing import ACTIVE, KILL, REDUCE_ONLY, Switches, kill
 
@@ -80,7 +80,13 @@ def stopped(account: Path) -> str:
 def halted_folder(path: Path | None) -> Path:
     """The folder of one account, or the state folder of all: where loops look, or LedgerError."""
     if path is not None and not path.is_dir():
-        place = place_of(path)
+        try:
+            place = place_of(path)
+        except ConfigError as error:  # while somebody edits the file
+            other = (
+                f'`toolkit halt "why"` halts all accounts of the project, `toolkit halt "why" FOLDER` one of them: {error.cure}'
+            )
+            raise ConfigError(f"NOTHING IS HALTED: {error.what}", other) from error
         if place.config is not None and place.config.mode == "replay":
             what = f"{path} is a replay, which opens a fresh account each run"
             raise LedgerError(what, "name the config of a paper account, an account's folder, or the state folder")
