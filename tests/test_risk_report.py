@@ -318,3 +318,13 @@ def test_bars_of_an_hour_and_of_a_week_have_their_own_year():
 def test_a_covariance_is_that_of_pandas(bundled):
     history = history_of(bundled, tuple(BOOK), 252)
     np.testing.assert_allclose(history.covariance, bundled.close[list(BOOK)].pct_change().iloc[-252:].cov(), rtol=1e-9)
+
+
+def test_a_portfolio_that_would_have_been_ruined_says_when_and_shows_no_drawdowns():
+    close = np.array([[10.0] * 30 + [2.0] * 40])
+    bars = bars_of(close)
+    told = risk_report(bars, {bars.symbols[0]: 200.0}, 100.0)  # twice its equity, before a fall of 80%
+    assert any(
+        f"had lost everything on {bars.index[30]:%Y-%m-%d}: nothing is said of drawdowns" in each for each in told.issues
+    )
+    assert "of these weights: not known" in str(told) and "longest 0 bars" not in str(told)

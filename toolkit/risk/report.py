@@ -221,6 +221,10 @@ class RiskReport:
             for name, n in zip(history.symbols, history.halted)
             if n
         ]
+        if (self._values <= 0.0).any():
+            lost = self.equity_curve.index[int(np.argmax(self._values <= 0.0))]
+            whose = "the account" if self.curve is not None else "a portfolio of these weights"
+            found.append(f"{whose} had lost everything on {lost:%Y-%m-%d}: nothing is said of drawdowns")
         if self.benchmark is None:
             found.append("no benchmark: no beta")
         return tuple(found)

@@ -94,6 +94,8 @@ def book(report: RiskReport) -> list[tuple[str, str]]:
 def fallen(report: RiskReport) -> str:
     """The drawdowns in a line."""
     falls, whose = report.drawdowns, "the account" if report.curve is not None else "these weights"
+    if falls.deepest != falls.deepest:
+        return f"of {whose}: not known"
     depths = f"deepest {percent(falls.deepest)}, longest {falls.length:,} bars, now {percent(falls.now)}"
     return f"of {whose}: {depths}; CDaR {percent(falls.cdar)}, Ulcer {percent(falls.ulcer)}"
 
