@@ -414,6 +414,7 @@ def test_a_short_position_is_negative_with_either_sign():
 
 def test_why_an_account_may_not_trade_is_said():
     told = {"account_number": "1", "status": "ACTIVE", "cash": "1", "equity": "1", "buying_power": "2", "currency": "USD"}
+    told |= dict.fromkeys(("account_blocked", "trading_blocked", "trade_suspended_by_user"), False)
     assert purse_of(told).blocked == ""
     assert purse_of({name: each for name, each in told.items() if name != "trading_blocked"}).blocked == "trading blocked"
     blocked = purse_of({**told, "trading_blocked": True, "status": "SUBMITTED", "currency": "EUR"}).blocked
