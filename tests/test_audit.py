@@ -1,6 +1,7 @@
 """Each thing that a ledger says twice is compared: tampering with one of the two is seen, and named."""
 
 import datetime as dt
+import shutil
 import sqlite3
 
 import pytest
@@ -107,3 +108,50 @@ def test_a_snapshot_does_not_see_what_is_written_meanwhile(tmp_path):
 def test_every_state_of_an_order_is_reached_by_a_step_that_is_allowed():
     reached = set().union(*schema.NEXT.values())
     assert set(schema.NEXT) - {""} <= reached
+
+
+UNCUT = "(SELECT id FROM intents WHERE status = 'FILLED' AND cut_by = '' LIMIT 1)"
+HELD = "(SELECT symbol FROM positions WHERE qty <> 0 LIMIT 1)"
+DECIDED = "(SELECT min(rowid) FROM cycles WHERE situation IS NOT NULL)"
+FILL = "(SELECT min(seq) FROM events WHERE kind = 'fill')"
+DIVIDEND = "(SELECT min(seq) FROM events WHERE kind = 'dividend')"
+
+
+@pytest.fixture(scope="module")
+def year(tmp_path_factory):
+    """The file of an account that has traded for a year: dividends were paid, and shares are held at its end."""
+    folder = tmp_path_factory.mktemp("year")
+    values = {"mode": "replay", "account": "year", "state": str(folder), "symbols": ["AAPL", "GOOG", "IBM", "MSFT"]}
+    engine = TradingEngine.from_values(**values, allow_uncertified=True, start=dt.date(2012, 3, 1), end=dt.date(2013, 3, 1))
+    engine.run_continuous()
+    kinds = {kind for (kind,) in engine.ledger.rows("SELECT kind FROM events")}
+    assert kinds >= {"fill", "dividend"} and engine.ledger.rows("SELECT count(*) FROM positions WHERE qty <> 0")[0][0]
+    engine.close()
+    assert tampered(engine.ledger.path) == []
+    return engine.ledger.path
+
+
+@pytest.mark.parametrize("statement, said", [
+    (f"UPDATE positions SET entry = entry * 1.01 WHERE symbol = {HELD}", "an average price of"),
+    (f"UPDATE positions SET mark = mark * 1.1 WHERE symbol = {HELD}", "the account is worth"),
+    (f"UPDATE cycles SET equity = equity + 1000000000 WHERE rowid = {DECIDED}", "it was decided on an account of"),
+    ("DELETE FROM cycles WHERE rowid = (SELECT min(rowid) FROM cycles WHERE situation IS NULL)", "cycles: rows are missing"),
+    (f"UPDATE events SET session = '2019-01-02T00:00:00' WHERE seq = {FILL}", "in 2019-01-02T00:00:00"),
+    (f"UPDATE events SET symbol = 'XYZ' WHERE seq = {DIVIDEND}", "is a dividend of XYZ"),
+    (f"UPDATE events SET price = price * 2 WHERE seq = {DIVIDEND}", "shares"),
+    (f"UPDATE intents SET qty = qty * 2 WHERE id = {UNCUT}", "were wanted and"),
+    (f"UPDATE intents SET reference = reference * 2 WHERE id = {ONE}", "the situation of its cycle has"),
+    (f"UPDATE intents SET attempts = attempts + 1 WHERE id = {ONE}", "was sent 2 times"),
+    (f"UPDATE cycles SET situation = x'00' WHERE rowid = {DECIDED}", "its situation cannot be read"),
+    (f"UPDATE cycles SET situation = (SELECT max(situation) FROM cycles WHERE rowid <> {DECIDED}) WHERE rowid = {DECIDED}", ""),
+    (f"DELETE FROM arrived WHERE id = {ONE}", "the paper broker does not have it"),
+    ("UPDATE account SET standing = 'HALT'", "no change of its standing was written"),
+    ("UPDATE account SET peak = 1", "a highest equity of"),
+    ("UPDATE account SET day_equity = 1", "the close before had an equity of"),
+    ("UPDATE account SET close_equity = 1", "the last close had an equity of 1,"),
+    ("UPDATE account SET session = '2013-02-28T00:00:00'", "the account is settled to 2013-02-28"),
+    ("UPDATE account SET mode = 'live'", "is not named after year (live)"),
+])  # fmt: skip
+def test_a_row_that_the_events_do_not_make_is_seen_and_named(year, tmp_path, statement, said):
+    wrong = tampered(shutil.copy(year, tmp_path / "ledger.sqlite"), statement)
+    assert wrong and any(said in sentence for sentence in wrong), wrong

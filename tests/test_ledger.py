@@ -39,6 +39,7 @@ def bought(order=BUY):
 def test_a_fill_read_back_rebuilds_the_account(ledger):
     ledger.plan("s|1", DAY, "bars", [Intent(BUY)], {})
     ledger.move(BUY.id, "SENDING")
+    ledger.arrive(BUY.id)
     ledger.move(BUY.id, "ACCEPTED")
     assert [o.qty for o in ledger.account().waiting] == [10 * UNIT]
     ledger.settle(DAY, [bought()], [Position("IBM", 10 * UNIT, 200.0, 201.0)], [Outcome(BUY.id, "FILLED", 0)])
@@ -287,7 +288,7 @@ for i in range(len(ledger.frame("cycles")), 10**6):
     if ledger.cycle_status(key) is None:
         o = Order(order_id("demo", "paper", key, "IBM", "buy"), key, "IBM", "buy", 1000, 1.0)
         ledger.plan(key, day, "b", [Intent(o)], {})
-        ledger.move(o.id, "SENDING"); ledger.move(o.id, "ACCEPTED")
+        ledger.move(o.id, "SENDING"); ledger.arrive(o.id); ledger.move(o.id, "ACCEPTED")
         held += 1000
         fill = Event("fill:" + o.id, "2012-03-02", "fill", "IBM", o.id, 1000, -1001, 1, 1.0)
         ledger.settle(day, [fill], [Position("IBM", held, 1.0, 1.0)], [Outcome(o.id, "FILLED", 0)])

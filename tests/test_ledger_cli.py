@@ -76,7 +76,7 @@ def test_verify_is_exit_0_for_a_sound_ledger_and_1_with_sentences_for_another(en
     db.close()
     assert main(["ledger", "verify", str(engine.folder)]) == 1
     out, err = said(capsys)
-    assert out.startswith("WRONG cash is ") and "does not hold together in 1 places" in err
+    assert out.startswith("WRONG cash is ") and "does not hold together in 2 places" in err  # and the equity of the last close
 
 
 # --- export

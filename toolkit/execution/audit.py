@@ -21,6 +21,7 @@ from toolkit.execution.entries import situation_of
 from toolkit.execution.folding import scaled
 from toolkit.execution.ledger import STRICT, Ledger
 from toolkit.execution.orders import Account, Position, shares
+from toolkit.execution.refolded import differences
 from toolkit.execution.schema import NEXT, TABLES, UNSENT, UNSURE, WAITING, nan
 from toolkit.kernels.account import UNIT
 
@@ -63,7 +64,17 @@ def snapshot(ledger: Ledger) -> Iterator[Ledger]:
 
 
 def verify(ledger: Ledger) -> list[str]:
-    """What does not hold together, as sentences; an empty list is a sound ledger."""
+    """What does not hold together, as sentences; an empty list is a sound ledger.
+
+    The events are folded again, and every figure that follows from them, or that is written twice, is compared. What
+    follows from nothing else in the file is not noticed: the equity of a cycle in which nothing was decided, unless the
+    next was decided at the next close or its equity is above the highest; scores, best prices since an entry, and what a
+    strategy saw (quotes, weights) beside the marks; slippage; the session, and the dividends, of what a broker told;
+    equities of a broker's account; the highest equity, unless it is too low, once a halt was lifted or where a session may have
+    been settled too late to be decided (a holiday looks the same); the size of an order that was cut, where its shares may
+    have been split; rows that are missing at the end of a table, or after SQL has rewritten the file; and who changes both
+    sides of a comparison.
+    """
     try:
         with snapshot(ledger):
             wrong = ledger.damage()
@@ -71,11 +82,19 @@ def verify(ledger: Ledger) -> list[str]:
             wrong += [f"{table}: row {row} refers to no {parent}" for table, row, parent, _ in lost]
             tables = {name: _table(ledger, name) for name in TABLES}
             book = Book(ledger.account(), ledger.standing[0], ledger.rows("SELECT drift FROM account")[0][0], **tables)
+            stated, missing = _table(ledger, "account")[0], [name for name in TABLES if _gap(ledger, name)]
     except ToolkitError:
         raise
     except Exception as error:  # of a damaged file sqlite3 raises almost anything: that is the finding
         return [f"the file cannot be read ({type(error).__name__}: {error})"]
-    return wrong + [sentence for check in CHECKS for sentence in check(book)]
+    wrong += [f"{name}: rows are missing that were written" for name in missing]
+    wrong += [sentence for check in CHECKS for sentence in check(book)]
+    return wrong + list(differences(book.account, stated, tables))
+
+
+def _gap(ledger: Ledger, name: str) -> bool:
+    """Whether the numbers of a table's rows have holes: none is ever taken out."""
+    return ledger.rows(f"SELECT coalesce(max(rowid), 0) <> count(*) FROM {name}")[0][0] != 0
 
 
 def _table(ledger: Ledger, name: str) -> list[Any]:
@@ -234,6 +253,23 @@ def _arrived(book: Book) -> Iterator[str]:
             yield f"the paper broker has order {order.id}, which was never sent"
 
 
+def _sendings(book: Book) -> Iterator[str]:
+    """An order was sent as often, and when, as its steps say; what our broker accepted has arrived there."""
+    times, accepted, arrived = defaultdict[str, list[str]](list), set[str](), {order.id for order in book.arrived}
+    ours = book.account.mode in OURS
+    for step in book.order_events:
+        if step.after == "SENDING":
+            times[step.id].append(step.at)
+        if step.after == "ACCEPTED":
+            accepted.add(step.id)
+    for o in book.intents:
+        sent = times[o.id]
+        if all(sent) and (o.attempts, o.sent) != (len(sent), sent[-1] if sent else None):
+            yield f"order {o.id} was sent {o.attempts} times, last {o.sent}; its steps say {len(sent)}, last {sent[-1:]}"
+        if ours and o.broker_id is None and o.id in accepted and o.id not in arrived:
+            yield f"order {o.id} was accepted, the paper broker does not have it"
+
+
 def _standing(book: Book) -> Iterator[str]:
     """The account stands where the last change of its standing led, and that is a standing."""
     if book.standing not in STRICT:
@@ -252,18 +288,13 @@ def _readable(book: Book) -> Iterator[str]:
     for what, day in [(f"cycle {c.key}", c.session) for c in book.cycles] + [(f"event {e.id}", e.session) for e in book.events]:
         if day and not SESSION.match(day):
             yield f"{what} is of session {day!r}, which is no day"
-    if book.drift is not None and not _is_json(book.drift):
+    try:
+        json.loads(book.drift or "{}")
+    except ValueError:
         yield f"the account's drift is {book.drift!r}, which cannot be read"
 
 
-def _is_json(said: str) -> bool:
-    try:
-        json.loads(said)
-    except ValueError:
-        return False
-    return True
-
-
 CHECKS: tuple[Callable[[Book], Iterator[str]], ...] = (
-    _cash, _positions, _fills, _filled, _moves, _verdicts, _cycles, _identities, _legs, _arrived, _standing, _readable,
+    _cash, _positions, _fills, _filled, _moves, _verdicts, _cycles, _identities, _legs, _arrived, _sendings, _standing,
+    _readable,
 )  # fmt: skip
