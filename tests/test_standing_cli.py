@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import resource
+from contextlib import closing
 
 import pandas as pd
 import pytest
@@ -92,6 +93,15 @@ def test_a_place_where_no_loop_looks_is_refused(account, tmp_path, capsys):
     assert "there is nothing at nowhere" in said(capsys)[1]
     assert main(["halt", "  "]) == 2
     assert "the reason is '  '" in said(capsys)[1]
+
+
+@pytest.mark.parametrize("copy", ["copies/c.sqlite", "runs/one/ledger.sqlite"])
+def test_a_copy_of_a_ledger_cannot_be_halted_for_no_loop_looks_there(account, tmp_path, capsys, copy):
+    with closing(Ledger.read(account)) as ledger:
+        copied = ledger.copy_to(tmp_path / copy)
+    assert main(["halt", "x", str(copied)]) == 1
+    assert "NOTHING IS HALTED" in capsys.readouterr().err and not (copied.parent / "KILL").exists()
+    assert main(["halt", "x", str(account / "ledger.sqlite")]) == 0 and (account / "KILL").exists()
 
 
 def test_a_second_halt_says_that_it_replaces_the_reason(account, capsys):

@@ -90,6 +90,10 @@ def halted_folder(path: Path | None) -> Path:
         if place.config is not None and place.config.mode == "replay":
             what = f"{path} is a replay, which opens a fresh account each run"
             raise LedgerError(what, "name the config of a paper account, an account's folder, or the state folder")
+        alive = place.ledger.name == LEDGER and (place.folder / "ledger.lock").exists()  # which no copy has
+        if place.config is None and not alive:
+            what = f"{path} is a copy, so no loop looks for a {KILL} file beside it: NOTHING IS HALTED"
+            raise LedgerError(what, "name a config file, an account's folder, or the state folder")
         return place.folder
     folder = state_folder() if path is None else path.resolve()
     if not (folder / LEDGER).is_file() and not accounts_in(folder):
