@@ -104,6 +104,21 @@ def test_a_copy_of_a_ledger_cannot_be_halted_for_no_loop_looks_there(account, tm
     assert main(["halt", "x", str(account / "ledger.sqlite")]) == 0 and (account / "KILL").exists()
 
 
+def test_show_says_how_an_account_stands_with_its_switches(account, capsys, monkeypatch):
+    def shown():
+        assert main(["ledger", "show", str(account)]) == 0
+        return capsys.readouterr().out
+
+    assert "standing  ACTIVE\n" in shown()
+    kill(account, "on holiday", "REDUCE_ONLY")
+    assert "standing  REDUCE_ONLY, of the ledger ACTIVE\n" in shown()
+    monkeypatch.setenv("TK_HALT", "maintenance")
+    assert "standing  HALT, of the ledger ACTIVE\n" in shown()
+    monkeypatch.delenv("TK_HALT")
+    kill(account, "stop")
+    assert "standing  HALT, of the ledger ACTIVE\n" in shown()
+
+
 def test_a_second_halt_says_that_it_replaces_the_reason(account, capsys):
     assert main(["halt", "one"]) == 0 and "replaced" not in said(capsys)[0]
     assert main(["halt", "two"]) == 0 and "the reason of an earlier halt is replaced" in said(capsys)[0]

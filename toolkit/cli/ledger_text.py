@@ -5,7 +5,7 @@ from __future__ import annotations
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import price_said, shares
 from toolkit.execution.schema import UNSENT, UNSURE, WAITING
-from toolkit.execution.standing import ACTIVE, Switches
+from toolkit.execution.standing import ACTIVE, HALT, Switches
 from toolkit.kernels.account import UNIT
 
 NO_PRICE = "-"
@@ -22,8 +22,10 @@ def account(ledger: Ledger) -> list[str]:
     a, (standing, why), folder = ledger.account(), ledger.standing, ledger.path.parent
     until = "nothing settled yet" if a.session is None else f"settled to {a.session:%Y-%m-%d}"
     lines = [f"account   {a!r}, {until}", f"ledger    {ledger.path}"]
-    lines += [f"standing  {standing}" + (f": {why}; `toolkit resume` lifts it" if standing != ACTIVE else "")]
     files = Switches((folder, folder.parent))
+    acts = HALT if files.pulled() else files.stands(standing, why)[0]
+    said = f": {why}; `toolkit resume` lifts it" if standing != ACTIVE else ""
+    lines += [f"standing  {acts}{f', of the ledger {standing}' if acts != standing else ''}{said}"]
     lines += [f"stopped   by {pulled}; `toolkit resume` lifts it"] if (pulled := files.pulled()) else []
     return lines + ([f"closes    only, by {reduced}; `toolkit resume` lifts it"] if (reduced := files.reduced()) else [])
 
