@@ -310,7 +310,7 @@ def test_a_backup_takes_not_the_place_of_its_own_ledger_under_another_name(engin
 
 
 DAMAGE = {
-    "UPDATE cycles SET situation = x'0011'": "the situation of a cycle cannot be read",
+    "UPDATE cycles SET situation = x'0011'": "its situation cannot be read",
     "UPDATE cycles SET session = 'rubbish'": "is of session 'rubbish', which is no day",
     "UPDATE events SET session = 'rubbish'": "is of session 'rubbish', which is no day",
     "UPDATE account SET drift = '{'": "drift is '{', which cannot be read",

@@ -62,11 +62,14 @@ def denied(ledger: Ledger, keys: Sequence[str]) -> dict[str, int]:
 def moved(ledger: Ledger, account: Account, key: str) -> dict[str, str]:
     """Symbols whose planned orders are of another size than would be asked for now, since what is held of them has changed.
 
-    What an order replaces may fill before its cancellation works, and a hand may have traded.
+    What an order replaces may fill before its cancellation works, and a hand may have traded. Of a cycle that an earlier
+    toolkit planned nobody knows.
     """
     orders = ledger.orders_in(*UNSENT, cycle=key)
     kept = situation_of(ledger.rows("SELECT situation FROM cycles WHERE key = ?", key)[0][0]) if orders else None
-    was = {symbol: qty for symbol, qty, *_ in kept["account"][4]} if kept else {}
+    if kept is None:
+        return {}
+    was = {symbol: qty for symbol, qty, *_ in kept["account"][4]}
     now = {o.symbol: account.positions[o.symbol].qty if o.symbol in account.positions else 0 for o in orders}
     return {
         symbol: f"{shares(qty)} shares held, {shares(was.get(symbol, 0))} when the order was planned"

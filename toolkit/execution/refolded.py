@@ -7,7 +7,6 @@ prices are made of the events, marks are those of the situations, and the closes
 from __future__ import annotations
 
 import re
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from toolkit.errors import LedgerError
 from toolkit.execution import entries, folding, schema
 from toolkit.execution.orders import Account, Event, Position, order_id, shares
 
@@ -23,7 +23,7 @@ MIDNIGHT = "T00:00:00"  # how the label of a daily session ends
 NAMED = re.compile(r"(fill|dividend|split|borrow|interest):(.*):\d+:(\d{4}-\d\d-\d\dT.*)")  # an event of the paper broker
 TOLD = "broker:", "adoption:"  # how events of a broker's account are named
 LEG = re.compile(r"\+\d+$")
-UNREADABLE = KeyError, TypeError, ValueError, IndexError, zlib.error
+UNREADABLE = KeyError, TypeError, ValueError, IndexError, LedgerError
 
 
 class Row(NamedTuple):
