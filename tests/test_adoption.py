@@ -144,3 +144,12 @@ def test_an_account_that_changes_while_it_is_looked_at_is_not_adopted(books):
     books.there.hold("IBM", 10 * UNIT, 180.5)
     with pytest.raises(LedgerError, match="changed while it was looked at"):
         adoption.proposed(books.ledger, Moving(books.broker), books.desk)
+
+
+def test_a_person_who_looks_at_what_there_is_to_adopt_halts_nothing(books):
+    books.there.hold("IBM", 100 * UNIT, 180.5)
+    books.desk.reconcile()
+    books.clock.sleep(1.0)  # to the next morning
+    assert books.proposed() and books.ledger.standing[0] == "ACTIVE"
+    books.desk.reconcile()
+    assert books.ledger.standing[0] == "HALT"

@@ -240,6 +240,18 @@ def test_a_small_difference_freezes_the_symbol_and_a_large_one_halts(placed):
     assert desk.reconcile() == [] and ledger.account().positions["IBM"].qty == 55 * UNIT  # told at last
 
 
+def test_a_difference_of_seconds_halts_nothing_however_often_it_is_looked_at_and_one_of_a_minute_does(placed):
+    desk, ledger, server, clock = placed
+    server.exchange.account.hold("IBM", 50 * UNIT, 90.0)
+    for _ in range(3):
+        assert desk.reconcile() == ["DRIFT: IBM 50 at the broker, 0 in the ledger"] and ledger.standing[0] == ACTIVE
+        clock.time += pd.Timedelta("20s")
+    again = BrokerDesk(ledger, desk.broker, clock)  # another process remembers since when
+    assert again.outlook(["IBM"]).frozen and ledger.standing[0] == ACTIVE
+    again.reconcile()
+    assert ledger.standing[0] == HALT
+
+
 @pytest.mark.parametrize("kind, said", [("overfill", "10 were left"), ("negative-price", "a fill at -")])
 def test_an_execution_that_cannot_be_is_none_of_its_order_and_halts(placed, kind, said):
     desk, ledger, server, clock = placed

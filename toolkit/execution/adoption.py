@@ -84,7 +84,7 @@ def proposed(ledger: Ledger, broker: Broker, desk: BrokerDesk) -> Adoption:
     Raises LedgerError where an order's fate is unknown, or where the broker's account changes while it is looked at.
     """
     before = _amounts(broker.positions(), broker.purse())
-    desk.reconcile()
+    desk.reconcile(watched=True)
     unsure = ledger.orders_in(*UNSURE)
     if unsure:
         raise LedgerError(f"order {unsure[0].id} is of unknown fate", "run a cycle first, which looks it up")

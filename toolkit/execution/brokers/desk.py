@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
@@ -24,6 +25,7 @@ from toolkit.kernels.account import UNIT
 log = logging.getLogger(__name__)
 MONTH, OVERLAP = pd.Timedelta("31D"), pd.Timedelta("1D")  # how far back news are asked for again: they come late
 DRIFT, DRIFTED = 0.01, 3  # fraction of equity, and number of symbols, beyond which books that differ halt
+LASTING = pd.Timedelta("1min")  # how long they may differ, and at one look: news may come a moment late
 CASH = ""  # under no symbol
 
 
@@ -44,9 +46,13 @@ class BrokerDesk:
         self._assets: dict[str, Asset | None] = {}
         drift, opened = self.ledger.rows("SELECT drift, opened FROM account")[0]
         self._start = pd.Timestamp(0, tz="UTC") if opened is None else pd.Timestamp(opened)
-        self._frozen: dict[str, str] = json.loads(drift) if drift else {}  # symbols on which the books differ, and how
-        self._off = int(self._frozen.pop(CASH, 0))  # micro-dollars that the broker had more when it was last asked
+        kept: dict[str, Any] = json.loads(drift) if drift else {}
+        self._off = int(kept.pop(CASH, 0))  # micro-dollars that the broker had more when it was last asked
         self._kept, self._turned = self._off, False  # as it is in the ledger; whether anything was reconciled
+        self._frozen: dict[str, str] = {}  # symbols on which the books differ, and how
+        self._apart: dict[str, str] = {}  # since when, ISO; earlier toolkits did not keep it
+        for symbol, (said, since) in {s: (x, "") if isinstance(x, str) else x for s, x in kept.items()}.items():
+            self._frozen[symbol], self._apart[symbol] = said, since
         self._outlook: Outlook | None = None
         self._ending, self._others = set[str](), list[Report]()  # symbols of orders that end; orders of others that wait
         self._splitting: dict[tuple[pd.Timestamp, pd.Timestamp], Mapping[str, str] | None] = {}
@@ -144,11 +150,12 @@ class BrokerDesk:
     def _bases(self, account: Account, bars: Bars) -> dict[str, splits.Basis]:
         return splits.bases(self.ledger, account, bars, self._start)
 
-    def reconcile(self) -> list[str]:
+    def reconcile(self, watched: bool = False) -> list[str]:
         """Books the broker's news and compares its books with ours; asked again at once, it changes nothing.
 
-        Orders of ours that we never planned halt the account, and so do holdings and cash that differ at two looks by more
-        than 1% of equity, or in more than three symbols; a difference freezes its symbol. An order that was cancelled here and
+        Orders of ours that we never planned halt the account, and so do holdings that differ for a minute, and at a second
+        look, or cash that differs at two, by more than 1% of equity, or in more than three symbols; a difference freezes its
+        symbol. Where a person is at it (`watched`), holdings that differ halt nothing. An order that was cancelled here and
         waits there is cancelled again. At most five requests at Alpaca; six with those of `outlook`, and
         one that `splitting` makes where orders are sent on a later day than that of their close.
 
@@ -165,7 +172,7 @@ class BrokerDesk:
             said = news.resize(self.ledger, reports, told)
             news.book(self.ledger, told)
             news.end(self.ledger, reports)
-            said += self._strangers(reports) + self._still_there(reports) + self._drift(self.broker.positions())
+            said += self._strangers(reports) + self._still_there(reports) + self._drift(self.broker.positions(), watched)
         changed = self._booked() != known or self._frozen or self._off
         self._purse = self.broker.purse() if changed else None
         said += self._short_of_cash()
@@ -242,16 +249,18 @@ class BrokerDesk:
             self._halt(f"cash differs: {said}")
         return [f"CASH: {said}"]
 
-    def _drift(self, holdings: list[Holding]) -> list[str]:
-        account, before = self.ledger.account(), self._frozen
+    def _drift(self, holdings: list[Holding], watched: bool) -> list[str]:
+        account, before, now = self.ledger.account(), self._frozen, self.clock.now()
         self._price(account, {h.symbol: h.price for h in holdings})
         found = comparison.differences(account, holdings)
         self._frozen = {symbol: each.said for symbol, each in found.items()}
         differ = [f"{symbol} {why}" for symbol, why in self._frozen.items()]
-        lasting = [each.worth for symbol, each in found.items() if symbol in before]  # news may come a moment late
+        self._apart = {symbol: self._apart.get(symbol, now.isoformat()) for symbol in found}
+        late = (now - LASTING).isoformat()
+        lasting = [each.worth for symbol, each in found.items() if symbol in before and self._apart[symbol] <= late]
         if self._frozen != before:
             self._keep()
-        if lasting and (not sum(lasting) <= DRIFT * account.equity or len(lasting) > DRIFTED):
+        if lasting and not watched and (not sum(lasting) <= DRIFT * account.equity or len(lasting) > DRIFTED):
             self._halt(f"holdings differ: {'; '.join(differ)} (see `toolkit ledger adopt`)")
         return [f"DRIFT: {each}" for each in differ]
 
@@ -264,7 +273,8 @@ class BrokerDesk:
 
     def _keep(self) -> None:
         with self.ledger.transaction() as db:
-            differ = self._frozen | ({CASH: str(self._off)} if self._off else {})
+            differ: dict[str, Any] = {symbol: (said, self._apart[symbol]) for symbol, said in self._frozen.items()}
+            differ |= {CASH: str(self._off)} if self._off else {}
             db.execute("UPDATE account SET drift = ?", (json.dumps(differ),))
         self._kept = self._off
 
