@@ -170,6 +170,7 @@ def test_an_unknown_answer_is_looked_up_by_id_and_stops_nothing(bars, ledger):
     go(bars, ledger, 11, 0.5, broker)
     assert ledger.frame("intents")["status"].tolist() == ["UNKNOWN"]  # nobody knows it yet, and nothing was sent again
     broker.known = "ACCEPTED"
+    ledger.arrive(ledger.frame("intents")["id"].iloc[0])
     go(bars, ledger, 12, 0.5, broker)
     assert ledger.frame("intents")["status"].tolist() == ["FILLED"] and verify(ledger) == []
 
