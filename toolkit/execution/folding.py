@@ -14,9 +14,7 @@ from toolkit.errors import LedgerError
 from toolkit.execution.brokers.values import Activity
 from toolkit.execution.ledger import Ledger
 from toolkit.execution.orders import Account, Event, Fill, Position
-from toolkit.execution.splits import Basis
-
-EASTERN = "America/New_York"
+from toolkit.execution.splits import EASTERN, Basis
 
 
 def after(position: Position, event: Event) -> Position:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from toolkit.errors import LedgerError, LedgerMismatch
@@ -63,19 +64,26 @@ def rolled_back(db: sqlite3.Connection) -> bool:
     return True
 
 
-def reader(path: Path) -> sqlite3.Connection:
-    """A connection that only reads; LedgerError for a file that cannot be read, LedgerMismatch for another version."""
-    db = connect(path, read_only=True)
+@contextmanager
+def _or_closed(db: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """Closes the connection where the block fails; what SQLite says becomes a LedgerError."""
     try:
-        *_, version = _owner(db)
-        if version != schema.VERSION:
-            raise LedgerMismatch(f"{path} is of version {version}, not {schema.VERSION}", schema.OLD)
+        yield
     except sqlite3.Error as error:
         db.close()
         raise LedgerError(f"{path} cannot be read as a ledger ({error})", cure(error)) from None
-    except LedgerError:
+    except BaseException:
         db.close()
         raise
+
+
+def reader(path: Path) -> sqlite3.Connection:
+    """A connection that only reads; LedgerError for a file that cannot be read, LedgerMismatch for another version."""
+    db = connect(path, read_only=True)
+    with _or_closed(db, path):
+        *_, version = _owner(db)
+        if version != schema.VERSION:
+            raise LedgerMismatch(f"{path} is of version {version}, not {schema.VERSION}", schema.OLD)
     return db
 
 
@@ -88,7 +96,7 @@ def take_over(path: Path, account: str, mode: str, cash: float, at: str) -> tupl
     if not path.exists():
         _create(path, account, mode, micro_cash(cash, owing=mode in AT_BROKERS), at)
     db = connect(path, read_only=False)
-    try:
+    with _or_closed(db, path):
         db.execute("BEGIN IMMEDIATE")
         if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             raise LedgerError(f"{path} is empty", "restore a copy; or move it away to begin a new account")
@@ -107,12 +115,6 @@ def take_over(path: Path, account: str, mode: str, cash: float, at: str) -> tupl
         db.execute("UPDATE account SET epoch = epoch + 1")
         (epoch,) = db.execute("SELECT epoch FROM account").fetchone()
         db.execute("COMMIT")
-    except sqlite3.Error as error:
-        db.close()
-        raise LedgerError(f"{path} cannot be read as a ledger ({error})", cure(error)) from None
-    except BaseException:
-        db.close()
-        raise
     return db, epoch
 
 

@@ -189,7 +189,7 @@ class BrokerDesk:
         if self._booked() <= 1 and self.ledger.account().session is None:  # the first transfer alone
             before = [a for a in told if a.kind != "fill" and a.at < start]
             self.ledger.book([replace(folding.event_of(a, None, Position("")), qty=0, cash=0, fee=0) for a in before], [])
-        return [a for a in told if a.at >= start or a.at >= start.tz_convert(folding.EASTERN).normalize()]
+        return [a for a in told if a.at >= start or a.at >= start.tz_convert(splits.EASTERN).normalize()]
 
     def _since(self) -> pd.Timestamp:
         """From when on news may be unknown: the oldest order that is not over, or the last news, and a day before.
